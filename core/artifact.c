@@ -1,0 +1,351 @@
+#include "artifact.h"
+
+#include "log.h"
+#include "tree.h"
+
+#include <stdio.h>
+
+#define DESCRIPTION_MAX (64u << 10)
+
+bool cred_may(const struct cred *cred, uid_t uid, gid_t gid, mode_t mode, unsigned wanted)
+{
+	if (cred->uid == 0)
+		return true;
+	if (cred->uid == uid)
+		return ((mode >> 6) & wanted) == wanted;
+	if (cred->gid == gid || (cred->in_group && cred->in_group(cred, gid)))
+		return ((mode >> 3) & wanted) == wanted;
+	return (mode & wanted) == wanted;
+}
+
+static int read_id(struct kv_txn *txn, struct slice key, uint32_t *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	uint64_t id;
+	int err = kv_get(txn, KV_META, key, &b);
+
+	if (err == 0)
+		err = decode_u64(buf_slice(&b), &id);
+	if (err < 0)
+		return err;
+	*ret = (uint32_t)id;
+	return 0;
+}
+
+int collection_read(struct kv_txn *txn, uint32_t id, struct collection *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	int err = kv_get(txn, KV_META, KEY(collection(id)), &b);
+
+	return err < 0 ? err : decode_collection(buf_slice(&b), ret);
+}
+
+int collection_write(struct kv_txn *txn, const struct collection *c)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+
+	encode_collection(&b, c);
+	return kv_put(txn, KV_META, KEY(collection(c->id)), buf_slice(&b));
+}
+
+int collection_add(struct kv_txn *txn, const struct collection *c)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct slice name = slice_str(c->name);
+	int err = kv_has(txn, KV_META, KEY(collection_name(name)));
+
+	if (err != 0)
+		return err < 0 ? err : -EEXIST;
+	encode_u64(&b, c->id);
+	err = kv_put(txn, KV_META, KEY(collection_name(name)), buf_slice(&b));
+	return err < 0 ? err : collection_write(txn, c);
+}
+
+int collection_get(struct store *store, uint32_t id, struct collection *ret)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	int err = kv_begin(store->kv, KV_READ, &txn);
+
+	return err < 0 ? err : collection_read(txn, id, ret);
+}
+
+int collection_find(struct store *store, struct slice name, struct collection *ret)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	uint32_t id;
+	int err;
+
+	if (!name_valid(name))
+		return -ENOENT;
+	err = kv_begin(store->kv, KV_READ, &txn);
+	if (err == 0)
+		err = read_id(txn, KEY(collection_name(name)), &id);
+	return err < 0 ? err : collection_read(txn, id, ret);
+}
+
+int collection_next(struct store *store, struct slice after, uint32_t *ret_id, struct buf *ret_name)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	AUTO(kv_donep) struct kv_scan *scan = NULL;
+	struct slice key, value;
+	uint64_t id;
+	int more = kv_begin(store->kv, KV_READ, &txn);
+
+	if (more == 0)
+		more = kv_scan(txn, KV_META, KEY(prefix('c')), KEY(collection_name(after)), &scan);
+	while (more == 0) {
+		more = kv_next(scan, &key, &value);
+		if (more > 0 && slice_equal(key_name_after(key, 1), after))
+			more = 0;
+		else
+			break;
+	}
+	if (more <= 0)
+		return more;
+	if (decode_u64(value, &id) < 0)
+		return -EIO;
+	*ret_id = (uint32_t)id;
+	buf_reset(ret_name);
+	buf_add_slice(ret_name, key_name_after(key, 1));
+	return 1;
+}
+
+static int create_body(struct kv_txn *txn, void *arg)
+{
+	return collection_add(txn, arg);
+}
+
+int collection_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mode_t mode,
+		      uint32_t *ret_id)
+{
+	AUTO(collection_release) struct collection c = { 0 };
+	uint64_t id;
+	int err;
+
+	if (!name_valid(name))
+		return -EINVAL;
+	err = store_new_ids(store, ID_COLLECTION, 1, &id);
+	if (err < 0)
+		return err;
+	c = (struct collection){
+		.id = (uint32_t)id,
+		.name = xstrndup(name.data, name.len),
+		.type = xstrdup(""),
+		.description = xstrdup(""),
+		.uid = uid,
+		.gid = gid,
+		.mode = mode & 0777,
+		.created = store_now(),
+		.latest = -1,
+	};
+	err = kv_update(store->kv, KV_DURABLE, create_body, &c);
+	if (err == 0)
+		*ret_id = c.id;
+	return err;
+}
+
+static int remove_body(struct kv_txn *txn, void *arg)
+{
+	AUTO(collection_release) struct collection c = { 0 };
+	const struct slice *name = arg;
+	uint32_t id;
+	int err = read_id(txn, KEY(collection_name(*name)), &id);
+
+	if (err == 0)
+		err = collection_read(txn, id, &c);
+	if (err < 0)
+		return err;
+	/* A number is never used twice, so a collection that had versions keeps its counter. */
+	if (c.next_number > 0)
+		return -ENOTEMPTY;
+	err = kv_del(txn, KV_META, KEY(collection_name(*name)));
+	return err < 0 ? err : kv_del(txn, KV_META, KEY(collection(id)));
+}
+
+int collection_remove(struct store *store, struct slice name)
+{
+	return name_valid(name) ? kv_update(store->kv, KV_DURABLE, remove_body, &name) : -ENOENT;
+}
+
+struct collection_change {
+	uint32_t id;
+	enum collection_text which;
+	struct slice text; /* data NULL: change the owner instead */
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;
+};
+
+static int change_body(struct kv_txn *txn, void *arg)
+{
+	const struct collection_change *change = arg;
+	AUTO(collection_release) struct collection c = { 0 };
+	int err = collection_read(txn, change->id, &c);
+
+	if (err < 0)
+		return err;
+	if (change->text.data) {
+		char **text = change->which == COLLECTION_TYPE ? &c.type : &c.description;
+
+		free(*text);
+		*text = xstrndup(change->text.data, change->text.len);
+	} else {
+		c.uid = change->uid == (uid_t)-1 ? c.uid : change->uid;
+		c.gid = change->gid == (gid_t)-1 ? c.gid : change->gid;
+		c.mode = change->mode == (mode_t)-1 ? c.mode : change->mode & 0777;
+	}
+	return collection_write(txn, &c);
+}
+
+int collection_set_text(struct store *store, uint32_t id, enum collection_text which,
+			struct slice text)
+{
+	struct collection_change change = { .id = id, .which = which };
+	const char *p = text.data;
+
+	if (text.len > 0 && p[text.len - 1] == '\n')
+		text.len--;
+	if (text.len > DESCRIPTION_MAX)
+		return -EFBIG;
+	if (memchr(text.len ? p : "", '\0', text.len))
+		return -EINVAL;
+	if (which == COLLECTION_TYPE && text.len > 0 && !name_valid(text))
+		return -EINVAL;
+	change.text = text.len ? text : slice("", 0);
+	return kv_update(store->kv, KV_DURABLE, change_body, &change);
+}
+
+int collection_set_owner(struct store *store, uint32_t id, uid_t uid, gid_t gid, mode_t mode)
+{
+	struct collection_change change = { .id = id, .uid = uid, .gid = gid, .mode = mode };
+
+	return kv_update(store->kv, KV_DURABLE, change_body, &change);
+}
+
+static int version_read(struct kv_txn *txn, uint32_t collection, uint32_t number,
+			struct version *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	int err = kv_get(txn, KV_META, KEY(version(collection, number)), &b);
+
+	return err < 0 ? err : decode_version(buf_slice(&b), ret);
+}
+
+int version_read_by_id(struct kv_txn *txn, uint32_t id, struct version *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	uint32_t collection, number;
+	int err = kv_get(txn, KV_META, KEY(version_id(id)), &b);
+
+	if (err == 0)
+		err = decode_place(buf_slice(&b), &collection, &number);
+	return err < 0 ? err : version_read(txn, collection, number, ret);
+}
+
+int version_get(struct store *store, uint32_t collection, uint32_t number, struct version *ret)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	int err = kv_begin(store->kv, KV_READ, &txn);
+
+	return err < 0 ? err : version_read(txn, collection, number, ret);
+}
+
+int version_get_by_id(struct store *store, uint32_t id, struct version *ret)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	int err = kv_begin(store->kv, KV_READ, &txn);
+
+	return err < 0 ? err : version_read_by_id(txn, id, ret);
+}
+
+int version_next(struct store *store, uint32_t collection, int64_t after, struct version *ret)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	AUTO(kv_donep) struct kv_scan *scan = NULL;
+	struct slice key, value;
+	int more;
+
+	if (after >= UINT32_MAX - 1)
+		return 0;
+	more = kv_begin(store->kv, KV_READ, &txn);
+	if (more == 0)
+		more = kv_scan(txn, KV_META, KEY(prefix_id('V', collection)),
+			       KEY(version(collection, (uint32_t)(after + 1))), &scan);
+	if (more == 0)
+		more = kv_next(scan, &key, &value);
+	if (more <= 0)
+		return more;
+	return decode_version(value, ret) < 0 ? -EIO : 1;
+}
+
+void version_label(struct buf *b, const char *collection, uint32_t number)
+{
+	buf_printf(b, "%s:v%u", collection, number);
+}
+
+char *version_collection_name(struct store *store, const struct version *v)
+{
+	AUTO(collection_release) struct collection c = { 0 };
+
+	return collection_get(store, v->collection, &c) < 0 ? xstrdup("") : steal(c.name);
+}
+
+int reference_resolve(struct store *store, const struct reference *ref, struct version *ret)
+{
+	AUTO(collection_release) struct collection c = { 0 };
+	struct version v;
+	struct tree_entry e;
+	uint32_t number;
+	int err = collection_find(store, ref->artifact, &c);
+
+	if (err < 0)
+		return err;
+	if (version_name_parse(ref->version, &number) < 0) {
+		if (!slice_equal(ref->version, slice_str("latest")) || c.latest < 0)
+			return -ENOENT;
+		number = (uint32_t)c.latest;
+	}
+	err = version_get(store, c.id, number, &v);
+	if (err == 0 && ref->path.len > 0) {
+		err = tree_find_path(store->kv, v.page, ref->path, &e);
+		if (err == 0)
+			tree_entry_release(&e);
+	}
+	if (err < 0)
+		return err;
+	*ret = v;
+	return 0;
+}
+
+int artifact_open_blob(struct store *store, const struct digest *digest, struct blob **ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	char hex[DIGEST_HEX_SIZE + 1];
+	struct blob_row row;
+	int err = kv_get_one(store->kv, KV_META, KEY(blob(digest)), &b);
+
+	if (err == 0)
+		err = decode_blob_row(buf_slice(&b), &row);
+	if (err == 0)
+		err = blob_open(store->blobs, &(struct blob_id){ *digest, row.generation },
+				row.size, ret);
+	if (err == -EMFILE || err == -ENFILE || err == 0)
+		return err;
+	digest_to_hex(digest, hex);
+	log_errno(err, "the bytes %s of a version cannot be opened", hex);
+	return -EIO;
+}
+
+mode_t version_directory_mode(const struct version *v)
+{
+	mode_t readable = v->mode & 0444;
+
+	return readable | readable >> 2;
+}
+
+mode_t version_file_mode(const struct version *v, bool executable)
+{
+	mode_t readable = v->mode & 0444;
+
+	return executable ? readable | readable >> 2 : readable;
+}

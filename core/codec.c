@@ -1,0 +1,736 @@
+#include "codec.h"
+
+#include <assert.h>
+
+/* The format byte of every record; a decoder that meets another one answers -EIO. */
+#define RECORD_FORMAT 1
+
+static struct key key_of(char kind)
+{
+	struct key k;
+
+	k.bytes[0] = (uint8_t)kind;
+	k.len = 1;
+	return k;
+}
+
+static void key_add(struct key *k, const void *data, size_t len)
+{
+	assert(k->len + len <= sizeof(k->bytes));
+	memcpy(k->bytes + k->len, data, len);
+	k->len += len;
+}
+
+static void key_add_number(struct key *k, uint64_t n, unsigned width)
+{
+	uint8_t be[8];
+
+	for (unsigned i = 0; i < width; i++)
+		be[i] = (uint8_t)(n >> (8 * (width - 1 - i)));
+	key_add(k, be, width);
+}
+
+static struct key key_name(char kind, struct slice name)
+{
+	struct key k = key_of(kind);
+
+	key_add(&k, name.data, name.len);
+	return k;
+}
+
+static struct key key_id(char kind, uint32_t id)
+{
+	struct key k = key_of(kind);
+
+	key_add_number(&k, id, 4);
+	return k;
+}
+
+static struct key key_pair(char kind, uint32_t a, uint32_t b)
+{
+	struct key k = key_id(kind, a);
+
+	key_add_number(&k, b, 4);
+	return k;
+}
+
+static struct key key_id_name(char kind, uint32_t id, struct slice name)
+{
+	struct key k = key_id(kind, id);
+
+	key_add(&k, name.data, name.len);
+	return k;
+}
+
+static struct key key_digest(char kind, const struct digest *digest)
+{
+	struct key k = key_of(kind);
+
+	key_add(&k, digest->bytes, DIGEST_SIZE);
+	return k;
+}
+
+static struct key key_wide(char kind, uint64_t id)
+{
+	struct key k = key_of(kind);
+
+	key_add_number(&k, id, 8);
+	return k;
+}
+
+struct key key_store(const char *what)
+{
+	return key_name('M', slice_str(what));
+}
+
+struct key key_next_id(uint8_t kind)
+{
+	struct key k = key_of('I');
+
+	key_add_number(&k, kind, 1);
+	return k;
+}
+
+struct key key_collection_name(struct slice name)
+{
+	return key_name('c', name);
+}
+
+struct key key_collection(uint32_t collection)
+{
+	return key_id('C', collection);
+}
+
+struct key key_version(uint32_t collection, uint32_t number)
+{
+	return key_pair('V', collection, number);
+}
+
+struct key key_version_id(uint32_t version)
+{
+	return key_id('v', version);
+}
+
+struct key key_equal(uint32_t collection, const struct digest *digest)
+{
+	struct key k = key_id('D', collection);
+
+	key_add(&k, digest->bytes, DIGEST_SIZE);
+	return k;
+}
+
+struct key key_run_name(struct slice name)
+{
+	return key_name('r', name);
+}
+
+struct key key_run(uint32_t run)
+{
+	return key_id('R', run);
+}
+
+struct key key_run_log(uint32_t run)
+{
+	return key_id('l', run);
+}
+
+struct key key_input(uint32_t run, struct slice role)
+{
+	return key_id_name('i', run, role);
+}
+
+struct key key_use(uint32_t run, uint32_t version)
+{
+	return key_pair('e', run, version);
+}
+
+struct key key_used_by(uint32_t version, uint32_t run)
+{
+	return key_pair('u', version, run);
+}
+
+struct key key_logged(uint32_t run, uint32_t version)
+{
+	return key_pair('o', run, version);
+}
+
+struct key key_logged_by(uint32_t version, uint32_t run)
+{
+	return key_pair('p', version, run);
+}
+
+struct key key_draft(uint32_t run, struct slice name)
+{
+	return key_id_name('d', run, name);
+}
+
+struct key key_prefix_known_files(uint32_t run, struct slice name)
+{
+	struct key k = key_id_name('h', run, name);
+
+	key_add_number(&k, 0, 1);
+	return k;
+}
+
+struct key key_known_files(uint32_t run, struct slice name, uint32_t chunk)
+{
+	struct key k = key_prefix_known_files(run, name);
+
+	key_add_number(&k, chunk, 4);
+	return k;
+}
+
+struct key key_page_digest(const struct digest *digest)
+{
+	return key_digest('t', digest);
+}
+
+struct key key_page(uint64_t page)
+{
+	return key_wide('T', page);
+}
+
+struct key key_prefix_page_refs(uint64_t page)
+{
+	return key_wide('P', page);
+}
+
+struct key key_page_ref(uint64_t page, enum referrer kind, uint64_t id)
+{
+	struct key k = key_prefix_page_refs(page);
+
+	key_add_number(&k, kind, 1);
+	key_add_number(&k, id, 8);
+	return k;
+}
+
+struct key key_blob(const struct digest *digest)
+{
+	return key_digest('B', digest);
+}
+
+struct key key_prefix_blob_refs(const struct digest *digest)
+{
+	return key_digest('b', digest);
+}
+
+struct key key_blob_ref(const struct digest *digest, uint64_t page)
+{
+	struct key k = key_prefix_blob_refs(digest);
+
+	key_add_number(&k, page, 8);
+	return k;
+}
+
+struct key key_intent(uint64_t intent)
+{
+	return key_wide('N', intent);
+}
+
+struct key key_prefix_intent_parts(uint64_t intent)
+{
+	return key_wide('n', intent);
+}
+
+struct key key_intent_part(uint64_t intent, uint32_t part)
+{
+	struct key k = key_prefix_intent_parts(intent);
+
+	key_add_number(&k, part, 4);
+	return k;
+}
+
+struct key key_doomed_page(uint64_t page)
+{
+	return key_wide('x', page);
+}
+
+struct key key_doomed_blob(const struct digest *digest)
+{
+	return key_digest('y', digest);
+}
+
+struct key key_removed_blob(const struct blob_id *id)
+{
+	struct key k = key_digest('z', &id->digest);
+
+	key_add_number(&k, id->generation, 8);
+	return k;
+}
+
+struct key key_prefix(char kind)
+{
+	return key_of(kind);
+}
+
+struct key key_prefix_id(char kind, uint32_t id)
+{
+	return key_id(kind, id);
+}
+
+struct slice key_name_after(struct slice key, size_t fixed)
+{
+	return key.len < fixed ? slice("", 0) :
+				 slice((const uint8_t *)key.data + fixed, key.len - fixed);
+}
+
+static uint64_t key_number_at(struct slice key, size_t at, unsigned width)
+{
+	const uint8_t *p = key.data;
+	uint64_t n = 0;
+
+	if (key.len < at + width)
+		return 0;
+	for (unsigned i = 0; i < width; i++)
+		n = n << 8 | p[at + i];
+	return n;
+}
+
+uint32_t key_u32_at(struct slice key, size_t at)
+{
+	return (uint32_t)key_number_at(key, at, 4);
+}
+
+uint64_t key_u64_at(struct slice key, size_t at)
+{
+	return key_number_at(key, at, 8);
+}
+
+int key_digest_at(struct slice key, size_t at, struct digest *ret)
+{
+	if (key.len < at + DIGEST_SIZE)
+		return -EIO;
+	memcpy(ret->bytes, (const uint8_t *)key.data + at, DIGEST_SIZE);
+	return 0;
+}
+
+void put_u64(struct buf *b, uint64_t n)
+{
+	while (n >= 0x80) {
+		buf_add_char(b, (char)(n | 0x80));
+		n >>= 7;
+	}
+	buf_add_char(b, (char)n);
+}
+
+void put_slice(struct buf *b, struct slice s)
+{
+	put_u64(b, s.len);
+	buf_add_slice(b, s);
+}
+
+void put_str(struct buf *b, const char *s)
+{
+	put_slice(b, slice_str(s));
+}
+
+void put_digest(struct buf *b, const struct digest *d)
+{
+	buf_add(b, d->bytes, DIGEST_SIZE);
+}
+
+void put_time(struct buf *b, struct timespec t)
+{
+	/* Zigzag: times before 1970 are small numbers too. */
+	put_u64(b, ((uint64_t)t.tv_sec << 1) ^ (uint64_t)(t.tv_sec >> 63));
+	put_u64(b, (uint64_t)t.tv_nsec);
+}
+
+struct reader reader_of(struct slice s)
+{
+	return (struct reader){ s.data, (const uint8_t *)s.data + s.len, false };
+}
+
+static void reader_fail(struct reader *r)
+{
+	r->bad = true;
+	r->at = r->end;
+}
+
+uint64_t get_u64(struct reader *r)
+{
+	uint64_t n = 0;
+
+	for (unsigned shift = 0; shift < 64 && r->at < r->end; shift += 7) {
+		uint8_t c = *r->at++;
+
+		n |= (uint64_t)(c & 0x7f) << shift;
+		if (!(c & 0x80))
+			return n;
+	}
+	reader_fail(r);
+	return 0;
+}
+
+uint32_t get_u32(struct reader *r)
+{
+	uint64_t n = get_u64(r);
+
+	if (n > UINT32_MAX) {
+		reader_fail(r);
+		return 0;
+	}
+	return (uint32_t)n;
+}
+
+struct slice get_slice(struct reader *r)
+{
+	uint64_t len = get_u64(r);
+	struct slice s;
+
+	if (len > (size_t)(r->end - r->at)) {
+		reader_fail(r);
+		return slice("", 0);
+	}
+	s = slice(r->at, len);
+	r->at += len;
+	return s;
+}
+
+char *get_str(struct reader *r)
+{
+	struct slice s = get_slice(r);
+
+	return xstrndup(s.data, s.len);
+}
+
+void get_digest(struct reader *r, struct digest *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (r->end - r->at < DIGEST_SIZE) {
+		reader_fail(r);
+		return;
+	}
+	memcpy(ret->bytes, r->at, DIGEST_SIZE);
+	r->at += DIGEST_SIZE;
+}
+
+struct timespec get_time(struct reader *r)
+{
+	uint64_t s = get_u64(r);
+	uint64_t ns = get_u64(r);
+
+	return (struct timespec){ (time_t)(s >> 1) ^ -(time_t)(s & 1), (long)(ns % 1000000000) };
+}
+
+int reader_end(const struct reader *r)
+{
+	return r->bad || r->at != r->end ? -EIO : 0;
+}
+
+static void record_begin(struct buf *b)
+{
+	buf_add_char(b, RECORD_FORMAT);
+}
+
+static struct reader record_of(struct slice s)
+{
+	struct reader r = reader_of(s);
+
+	if (get_u64(&r) != RECORD_FORMAT)
+		reader_fail(&r);
+	return r;
+}
+
+void encode_u64(struct buf *b, uint64_t n)
+{
+	record_begin(b);
+	put_u64(b, n);
+}
+
+int decode_u64(struct slice s, uint64_t *ret)
+{
+	struct reader r = record_of(s);
+	uint64_t n = get_u64(&r);
+
+	if (reader_end(&r) < 0)
+		return -EIO;
+	*ret = n;
+	return 0;
+}
+
+void collection_release(struct collection *c)
+{
+	free(c->name);
+	free(c->type);
+	free(c->description);
+	*c = (struct collection){ 0 };
+}
+
+void run_release(struct run *r)
+{
+	free(r->name);
+	free(r->host);
+	*r = (struct run){ 0 };
+}
+
+void input_release(struct input *i)
+{
+	free(i->path);
+	*i = (struct input){ 0 };
+}
+
+void encode_collection(struct buf *b, const struct collection *c)
+{
+	record_begin(b);
+	put_u64(b, c->id);
+	put_str(b, c->name);
+	put_str(b, c->type);
+	put_str(b, c->description);
+	put_u64(b, c->uid);
+	put_u64(b, c->gid);
+	put_u64(b, c->mode);
+	put_u64(b, c->created);
+	put_u64(b, c->next_number);
+	put_u64(b, (uint64_t)(c->latest + 1));
+}
+
+int decode_collection(struct slice s, struct collection *ret)
+{
+	struct reader r = record_of(s);
+	struct collection c = { 0 };
+
+	c.id = get_u32(&r);
+	c.name = get_str(&r);
+	c.type = get_str(&r);
+	c.description = get_str(&r);
+	c.uid = get_u32(&r);
+	c.gid = get_u32(&r);
+	c.mode = get_u32(&r);
+	c.created = get_u64(&r);
+	c.next_number = get_u32(&r);
+	c.latest = (int64_t)get_u64(&r) - 1;
+	if (reader_end(&r) < 0) {
+		collection_release(&c);
+		return -EIO;
+	}
+	*ret = c;
+	return 0;
+}
+
+void encode_version(struct buf *b, const struct version *v)
+{
+	record_begin(b);
+	put_u64(b, v->id);
+	put_u64(b, v->collection);
+	put_u64(b, v->number);
+	put_u64(b, v->run);
+	put_digest(b, &v->digest);
+	put_u64(b, v->page);
+	put_u64(b, v->first_ino);
+	put_u64(b, v->nodes);
+	put_u64(b, v->files);
+	put_u64(b, v->bytes);
+	put_u64(b, v->sums_size);
+	put_u64(b, v->single);
+	put_u64(b, v->uid);
+	put_u64(b, v->gid);
+	put_u64(b, v->mode);
+	put_u64(b, v->created);
+	put_u64(b, v->sequence);
+	put_time(b, v->mtime);
+}
+
+int decode_version(struct slice s, struct version *ret)
+{
+	struct reader r = record_of(s);
+	struct version v = { 0 };
+
+	v.id = get_u32(&r);
+	v.collection = get_u32(&r);
+	v.number = get_u32(&r);
+	v.run = get_u32(&r);
+	get_digest(&r, &v.digest);
+	v.page = get_u64(&r);
+	v.first_ino = get_u64(&r);
+	v.nodes = get_u64(&r);
+	v.files = get_u64(&r);
+	v.bytes = get_u64(&r);
+	v.sums_size = get_u64(&r);
+	v.single = get_u64(&r) != 0;
+	v.uid = get_u32(&r);
+	v.gid = get_u32(&r);
+	v.mode = get_u32(&r);
+	v.created = get_u64(&r);
+	v.sequence = get_u64(&r);
+	v.mtime = get_time(&r);
+	if (reader_end(&r) < 0)
+		return -EIO;
+	*ret = v;
+	return 0;
+}
+
+void encode_place(struct buf *b, uint32_t collection, uint32_t number)
+{
+	record_begin(b);
+	put_u64(b, collection);
+	put_u64(b, number);
+}
+
+int decode_place(struct slice s, uint32_t *ret_collection, uint32_t *ret_number)
+{
+	struct reader r = record_of(s);
+	uint32_t collection = get_u32(&r);
+	uint32_t number = get_u32(&r);
+
+	if (reader_end(&r) < 0)
+		return -EIO;
+	*ret_collection = collection;
+	*ret_number = number;
+	return 0;
+}
+
+void encode_run(struct buf *b, const struct run *run)
+{
+	record_begin(b);
+	put_u64(b, run->id);
+	put_str(b, run->name);
+	put_u64(b, run->state);
+	put_u64(b, run->uid);
+	put_u64(b, run->gid);
+	put_u64(b, run->mode);
+	put_u64(b, run->created);
+	put_u64(b, run->ended);
+	put_u64(b, run->next_slot);
+	put_str(b, run->host);
+}
+
+int decode_run(struct slice s, struct run *ret)
+{
+	struct reader r = record_of(s);
+	struct run run = { 0 };
+	uint64_t state;
+
+	run.id = get_u32(&r);
+	run.name = get_str(&r);
+	state = get_u64(&r);
+	run.state = (enum run_state)state;
+	run.uid = get_u32(&r);
+	run.gid = get_u32(&r);
+	run.mode = get_u32(&r);
+	run.created = get_u64(&r);
+	run.ended = get_u64(&r);
+	run.next_slot = get_u32(&r);
+	run.host = get_str(&r);
+	if (reader_end(&r) < 0 || state > RUN_CRASHED) {
+		run_release(&run);
+		return -EIO;
+	}
+	*ret = run;
+	return 0;
+}
+
+void encode_input(struct buf *b, const struct input *i)
+{
+	record_begin(b);
+	put_u64(b, i->slot);
+	put_u64(b, i->version);
+	put_str(b, i->path);
+}
+
+int decode_input(struct slice s, struct input *ret)
+{
+	struct reader r = record_of(s);
+	struct input i = { 0 };
+
+	i.slot = get_u32(&r);
+	i.version = get_u32(&r);
+	i.path = get_str(&r);
+	if (reader_end(&r) < 0) {
+		input_release(&i);
+		return -EIO;
+	}
+	*ret = i;
+	return 0;
+}
+
+void encode_edge(struct buf *b, const struct edge *e)
+{
+	record_begin(b);
+	put_u64(b, e->flags);
+	put_u64(b, e->first);
+	put_u64(b, e->last);
+	put_u64(b, e->sequence);
+	put_u64(b, e->opened);
+}
+
+int decode_edge(struct slice s, struct edge *ret)
+{
+	struct reader r = record_of(s);
+	struct edge e = { 0 };
+
+	e.flags = get_u32(&r);
+	e.first = get_u64(&r);
+	e.last = get_u64(&r);
+	e.sequence = get_u64(&r);
+	e.opened = get_u64(&r);
+	if (reader_end(&r) < 0)
+		return -EIO;
+	*ret = e;
+	return 0;
+}
+
+void encode_draft(struct buf *b, const struct draft *d)
+{
+	record_begin(b);
+	put_u64(b, d->slot);
+	put_u64(b, d->version);
+	put_u64(b, (d->single ? 1 : 0) | (d->ended ? 2 : 0));
+}
+
+int decode_draft(struct slice s, struct draft *ret)
+{
+	struct reader r = record_of(s);
+	struct draft d = { 0 };
+	uint64_t flags;
+
+	d.slot = get_u32(&r);
+	d.version = get_u32(&r);
+	flags = get_u64(&r);
+	d.single = flags & 1;
+	d.ended = flags & 2;
+	if (reader_end(&r) < 0)
+		return -EIO;
+	*ret = d;
+	return 0;
+}
+
+void encode_blob_row(struct buf *b, const struct blob_row *row)
+{
+	record_begin(b);
+	put_u64(b, row->size);
+	put_u64(b, row->generation);
+}
+
+int decode_blob_row(struct slice s, struct blob_row *ret)
+{
+	struct reader r = record_of(s);
+	struct blob_row row = { 0 };
+
+	row.size = get_u64(&r);
+	row.generation = get_u64(&r);
+	if (reader_end(&r) < 0)
+		return -EIO;
+	*ret = row;
+	return 0;
+}
+
+void encode_intent(struct buf *b, const struct intent *i)
+{
+	record_begin(b);
+	put_u64(b, i->run);
+	put_u64(b, i->created);
+}
+
+int decode_intent(struct slice s, struct intent *ret)
+{
+	struct reader r = record_of(s);
+	struct intent i = { 0 };
+
+	i.run = get_u32(&r);
+	i.created = get_u64(&r);
+	if (reader_end(&r) < 0)
+		return -EIO;
+	*ret = i;
+	return 0;
+}

@@ -1,0 +1,244 @@
+/*
+ * codec.h - every key and record of the key-value store, spelled in one place.
+ *
+ * A key is a letter and fixed-width big-endian numbers, digests or a name (always last, so that
+ * a scan of what stands before it lists names in byte order). Records start with a format byte; what
+ * a decoder does not understand whole is -EIO, never a guess.
+ *
+ *   M <what>                  about the store itself                 KV_META
+ *   I <kind:1>                the next free id of a kind
+ *   c <name>                  -> collection id
+ *   C <collection:4>          struct collection
+ *   V <collection:4><number:4>  struct version
+ *   v <version:4>             -> collection, number
+ *   D <collection:4><digest>  -> number of the live version of that content
+ *   r <name>                  -> run id
+ *   R <run:4>                 struct run
+ *   l <run:4>                 text: the last results of logging
+ *   i <run:4><role>           struct input
+ *   e <run:4><version:4>      struct edge: the run used the version
+ *   u <version:4><run:4>      the same, from the version's side
+ *   o <run:4><version:4>      struct edge: the run logged the version (or its equal)
+ *   p <version:4><run:4>      the same, from the version's side
+ *   d <run:4><name>           struct draft: what is known of a draft that was logged
+ *   h <run:4><name> 0 <chunk:4>  files that need no hashing again (core/scan.h)
+ *   t <digest>                -> page id                             (core/page.h)
+ *   T <page:8>                its digest, then the page
+ *   P <page:8><kind:1><id:8>  somebody refers to the page: a page, a version, an intent
+ *   B <digest>                struct blob_row: the blob is present
+ *   b <digest><page:8>        the page has a file of these bytes
+ *   N <intent:8>              struct intent: a log that is under way
+ *   n <intent:8><part:4>      what the intent put or refers to
+ *   x <page:8>, y <digest>    doomed: goes unless somebody refers to it  (core/reap.h)
+ *   z <digest><generation:8>  size: bytes of a blob that is gone, to be removed
+ *
+ *   <digest><generation:8>    the bytes of a small blob              KV_PACK (blob_dir.c)
+ */
+#ifndef CORE_CODEC_H
+#define CORE_CODEC_H
+
+#include "base.h"
+#include "blob.h"
+#include "buf.h"
+#include "digest.h"
+
+#include <sys/types.h>
+#include <time.h>
+
+/* Names of artifacts, runs, aliases, roles. */
+#define NAME_MAX_BYTES 128
+/* Collections, versions and runs are numbered below this, so that two of them fit an inode number. */
+#define ID_LIMIT (1u << 29)
+
+struct key {
+	uint8_t bytes[NAME_MAX_BYTES + 72];
+	size_t len;
+};
+
+static inline struct slice key_slice(const struct key *k)
+{
+	return slice(k->bytes, k->len);
+}
+
+/* slice of a key made on the spot: KEY(run(7)) */
+#define KEY(call) key_slice(&(const struct key[]){ key_##call }[0])
+
+enum referrer { REFERRER_PAGE, REFERRER_VERSION, REFERRER_INTENT };
+
+struct key key_store(const char *what);
+struct key key_next_id(uint8_t kind);
+struct key key_collection_name(struct slice name);
+struct key key_collection(uint32_t collection);
+struct key key_version(uint32_t collection, uint32_t number);
+struct key key_version_id(uint32_t version);
+struct key key_equal(uint32_t collection, const struct digest *digest);
+struct key key_run_name(struct slice name);
+struct key key_run(uint32_t run);
+struct key key_run_log(uint32_t run);
+struct key key_input(uint32_t run, struct slice role);
+struct key key_use(uint32_t run, uint32_t version);
+struct key key_used_by(uint32_t version, uint32_t run);
+struct key key_logged(uint32_t run, uint32_t version);
+struct key key_logged_by(uint32_t version, uint32_t run);
+struct key key_draft(uint32_t run, struct slice name);
+struct key key_known_files(uint32_t run, struct slice name, uint32_t chunk);
+struct key key_page_digest(const struct digest *digest);
+struct key key_page(uint64_t page);
+struct key key_page_ref(uint64_t page, enum referrer kind, uint64_t id);
+struct key key_blob(const struct digest *digest);
+struct key key_blob_ref(const struct digest *digest, uint64_t page);
+struct key key_intent(uint64_t intent);
+struct key key_intent_part(uint64_t intent, uint32_t part);
+struct key key_doomed_page(uint64_t page);
+struct key key_doomed_blob(const struct digest *digest);
+struct key key_removed_blob(const struct blob_id *id);
+
+/* What all keys of a kind, or of a kind and its first number, start with. */
+struct key key_prefix(char kind);
+struct key key_prefix_id(char kind, uint32_t id);
+struct key key_prefix_page_refs(uint64_t page);
+struct key key_prefix_blob_refs(const struct digest *digest);
+struct key key_prefix_known_files(uint32_t run, struct slice name);
+struct key key_prefix_intent_parts(uint64_t intent);
+
+/* The variable part of a key that a scan returned: the name after kind and number, or the number. */
+struct slice key_name_after(struct slice key, size_t fixed);
+uint32_t key_u32_at(struct slice key, size_t at);
+uint64_t key_u64_at(struct slice key, size_t at);
+/* -EIO unless the key is as long as a key with a digest at that place must be. */
+int key_digest_at(struct slice key, size_t at, struct digest *ret);
+
+/* Writing and reading records: numbers are LEB128, strings and digests follow their length. */
+void put_u64(struct buf *b, uint64_t n);
+void put_str(struct buf *b, const char *s);
+void put_slice(struct buf *b, struct slice s);
+void put_digest(struct buf *b, const struct digest *d);
+void put_time(struct buf *b, struct timespec t);
+
+struct reader {
+	const uint8_t *at, *end;
+	bool bad; /* something did not fit: everything read since is 0 or empty */
+};
+
+struct reader reader_of(struct slice s);
+uint64_t get_u64(struct reader *r);
+uint32_t get_u32(struct reader *r);
+struct slice get_slice(struct reader *r); /* borrowed */
+char *get_str(struct reader *r);	   /* owned */
+void get_digest(struct reader *r, struct digest *ret);
+struct timespec get_time(struct reader *r);
+/* 0 when all was read and fitted, else -EIO. */
+int reader_end(const struct reader *r);
+
+/* One number as a record (ids, counters). */
+void encode_u64(struct buf *b, uint64_t n);
+int decode_u64(struct slice s, uint64_t *ret);
+
+/* Times are nanoseconds since the epoch where they are not struct timespec. */
+
+struct collection {
+	uint32_t id;
+	char *name;
+	char *type;	   /* "" until known */
+	char *description; /* any text */
+	uid_t uid;
+	gid_t gid;
+	mode_t mode; /* permission bits */
+	uint64_t created;
+	uint32_t next_number;
+	int64_t latest; /* the number `latest` names; -1: none */
+};
+
+struct version {
+	uint32_t id;
+	uint32_t collection;
+	uint32_t number;
+	uint32_t run; /* the one that logged it first */
+	struct digest digest;
+	uint64_t page;	    /* the root page of its content */
+	uint64_t first_ino; /* of `files`; every entry below has an ordinal after it */
+	uint64_t nodes;	    /* inode numbers taken: `files` and all below */
+	uint64_t files;
+	uint64_t bytes;
+	uint64_t sums_size; /* of SHA256SUMS, bytes */
+	bool single;	    /* logged from a one-file draft */
+	uid_t uid;
+	gid_t gid;
+	mode_t mode; /* permission bits of the draft: who may read */
+	uint64_t created;
+	uint64_t sequence; /* of its commit */
+	struct timespec mtime; /* of the draft's top directory, or file */
+};
+
+enum run_state { RUN_RUNNING, RUN_FINISHED, RUN_FAILED, RUN_CRASHED };
+
+struct run {
+	uint32_t id;
+	char *name;
+	enum run_state state;
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;
+	uint64_t created;
+	uint64_t ended; /* 0 while running */
+	uint32_t next_slot; /* numbers inputs and drafts, for their inode numbers */
+	char *host;
+};
+
+struct input {
+	uint32_t slot;
+	uint32_t version;
+	char *path; /* below files/: "" or "/a/b" */
+};
+
+enum { EDGE_DECLARED = 1, EDGE_OBSERVED = 2, EDGE_EQUAL = 4 /* logged equal content */ };
+
+struct edge {
+	unsigned flags;
+	uint64_t first, last; /* time */
+	uint64_t sequence;    /* of the commit of its first use */
+	uint64_t opened;      /* files */
+};
+
+struct draft {
+	uint32_t slot;
+	uint32_t version; /* the last one logged from it */
+	bool single;
+	bool ended; /* the run has ended: outputs/<name> is a link now */
+};
+
+struct blob_row {
+	uint64_t size;
+	uint64_t generation;
+};
+
+struct intent {
+	uint32_t run;
+	uint64_t created;
+};
+
+void collection_release(struct collection *c);
+void run_release(struct run *r);
+void input_release(struct input *i);
+
+void encode_collection(struct buf *b, const struct collection *c);
+int decode_collection(struct slice s, struct collection *ret);
+void encode_version(struct buf *b, const struct version *v);
+int decode_version(struct slice s, struct version *ret);
+/* Where a version is: collection and number. */
+void encode_place(struct buf *b, uint32_t collection, uint32_t number);
+int decode_place(struct slice s, uint32_t *ret_collection, uint32_t *ret_number);
+void encode_run(struct buf *b, const struct run *r);
+int decode_run(struct slice s, struct run *ret);
+void encode_input(struct buf *b, const struct input *i);
+int decode_input(struct slice s, struct input *ret);
+void encode_edge(struct buf *b, const struct edge *e);
+int decode_edge(struct slice s, struct edge *ret);
+void encode_draft(struct buf *b, const struct draft *d);
+int decode_draft(struct slice s, struct draft *ret);
+void encode_blob_row(struct buf *b, const struct blob_row *r);
+int decode_blob_row(struct slice s, struct blob_row *ret);
+void encode_intent(struct buf *b, const struct intent *i);
+int decode_intent(struct slice s, struct intent *ret);
+
+#endif

@@ -1,0 +1,149 @@
+/*
+ * draft.h - the working copies of runs: plain directories and files below drafts/<run>/, one name
+ * there for every name in the run's outputs/. This module knows who is writing to them, freezes them
+ * for logging, and keeps the bytes of logged files apart from later writes.
+ *
+ * Sharing. A large file that was logged shares its inode with the blob (a hard link), so nothing was
+ * copied. Invariant: a shared inode's bytes never change. It carries the extended attribute
+ * DRAFT_SHARED_XATTR, whose value is the blob's id; the first open for writing, truncation
+ * or preallocation gives the draft an inode of its own first (draft_unshare), under all its names.
+ * Mode, owner, times and user xattrs of the inode are the draft's: a version has its own.
+ * The attribute is set before the link to the blob is made, so at no instant is there a blob that
+ * a draft could write to; one that is left over without its link does no harm but a needless copy.
+ *
+ * Locking, outermost first: area->unshare, area->lock, area->mutex.
+ * - area->lock, shared: around every operation that changes names, attributes or opens for writing.
+ *   Exclusive: freezing (the end of logging), the swap in draft_unshare(), the end of the run.
+ * - draft_touch() is called under the shared lock, for what the operation changes: logging sees by
+ *   the count whether anything happened since it looked.
+ */
+#ifndef CORE_DRAFT_H
+#define CORE_DRAFT_H
+
+#include "store.h"
+
+#include <sys/stat.h>
+
+#define DRAFT_SHARED_XATTR "user.lineagefs.shared"
+/* Extended attributes with this prefix are ours: not shown, not settable inside a draft. */
+#define DRAFT_OWN_XATTRS "user.lineagefs."
+
+enum draft_phase {
+	DRAFT_OPEN,	/* the run is running */
+	DRAFT_READONLY, /* failed or crashed: kept for a while */
+	DRAFT_GONE,	/* finished: outputs/ has links */
+};
+
+/* What one run has under outputs/. */
+struct draft_area {
+	struct draft_area *next;
+	struct store *store;
+	uint32_t run;
+	unsigned references;
+	int fd; /* drafts/<run> */
+	_Atomic enum draft_phase phase; /* changes under the exclusive lock */
+	pthread_rwlock_t lock;
+	pthread_mutex_t unshare;
+	pthread_mutex_t mutex; /* of what follows */
+	pthread_cond_t closed; /* a writer went */
+	struct draft_writer *writers;
+	struct draft_top *tops;
+};
+
+/* One name in outputs/: a draft, or scratch when it starts with a dot. */
+struct draft_top {
+	struct draft_top *next;
+	struct draft_area *area;
+	unsigned references;
+	char *name;	   /* changes under the exclusive lock, when it is renamed */
+	uint64_t touches;  /* operations that changed something */
+	unsigned watchers; /* logs under way: the inodes touched are remembered */
+	struct draft_touched {
+		ino_t ino;
+		uint64_t touch; /* which one it was */
+	} *touched;
+	size_t touched_count, touched_cap;
+};
+
+/* An open file description that may write. */
+struct draft_writer {
+	struct draft_writer *next;
+	struct draft_top *top;
+	ino_t ino;
+	bool flushed; /* close(2) was called on a descriptor of it: its release may be on the way */
+};
+
+/* Makes drafts/<run>; one that is there already is fine. */
+int draft_area_make(struct store *store, uint32_t run);
+/* -ENOTEMPTY; what is not there is no error. */
+int draft_area_unmake(struct store *store, uint32_t run);
+/* The area of a run; -ENOENT when it has finished or is not there. */
+int draft_area_get(struct store *store, uint32_t run, struct draft_area **ret);
+void draft_area_hold(struct draft_area *area);
+void draft_area_put(struct draft_area *area);
+
+struct draft_top *draft_top_get(struct draft_area *area, const char *name);
+void draft_top_hold(struct draft_top *top);
+void draft_top_put(struct draft_top *top);
+/*
+ * A draft was renamed, or two exchanged. Whatever had the new name has none now. Exclusive lock held.
+ */
+void draft_top_rename(struct draft_area *area, const char *name, const char *new_name,
+		      bool exchange);
+
+/* Counts a change to an inode of the draft, or to its names (ino 0). */
+void draft_touch(struct draft_top *top, ino_t ino);
+/* From now on touched inodes are remembered; returns the touches so far. */
+uint64_t draft_watch(struct draft_top *top);
+/* Was this inode touched after so many touches? The caller watches. */
+bool draft_was_touched(struct draft_top *top, ino_t ino, uint64_t since);
+void draft_unwatch(struct draft_top *top);
+
+/* A writing handle: opened under the shared lock, flushed at close(2), closed at release. */
+struct draft_writer *draft_writer_open(struct draft_top *top, ino_t ino);
+void draft_writer_flush(struct draft_writer *writer);
+void draft_writer_close(struct draft_writer *writer);
+/*
+ * 0 when nobody writes to the inode. -EBUSY when somebody does; before that, waits up to a second for
+ * writers whose close(2) was seen, since the kernel sends the release after close returned.
+ */
+int draft_settle(struct draft_area *area, ino_t ino);
+/* The same question asked of the kernel: is any descriptor or mapping open for writing? 1, 0, -errno. */
+int draft_leased_out(int fd);
+
+/*
+ * Is this file's inode marked as shared, and with which blob (ret may be NULL)? st is its stat. By
+ * descriptor, or by name in a directory.
+ */
+bool draft_fd_is_shared(int fd, const struct stat *st, struct blob_id *ret);
+bool draft_is_shared(int directory, const char *name, const struct stat *st, struct blob_id *ret);
+/* Names of the inode inside the draft: the link count without the blob's. */
+nlink_t draft_names(const struct stat *st, bool shared);
+/* Marks an inode as about to be shared; takes the mark off again, if it is the one of this blob. */
+int draft_mark_shared(int fd, const struct blob_id *id);
+void draft_unmark_shared(int fd, const struct blob_id *id);
+
+/*
+ * Gives a draft's file an inode of its own. fd is open on the shared inode. directory and name say
+ * where one of its names is; name NULL: it has none left. With truncate the new file is empty, else
+ * it has the bytes. Mode, owner, times and xattrs are kept. Under the exclusive lock, once all names
+ * are moved, swap is called with a descriptor of the new inode, open for reading and writing, that
+ * swap may duplicate. The caller holds no lock of the area. 0 also when it is not shared (any more).
+ */
+typedef int draft_swap(void *arg, int new_fd, const struct stat *st);
+int draft_unshare(struct draft_top *top, int fd, int directory, const char *name, bool truncate,
+		  draft_swap *swap, void *arg);
+
+/* After the run has finished: takes the files away, in the background. Exclusive lock held. */
+void draft_area_end(struct draft_area *area);
+
+/*
+ * Removes what is left of finished runs and of drafts older than keep_seconds (0: no limit) of failed
+ * ones. Called at start and by the store's janitor.
+ */
+int draft_sweep(struct store *store, uint64_t keep_seconds);
+
+/* Removes a directory and all below it; -errno of the first failure, after trying everything. */
+int remove_tree(int directory, const char *name);
+
+#endif

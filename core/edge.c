@@ -1,0 +1,114 @@
+#include "edge.h"
+
+static struct key edge_key(enum edge_side side, uint32_t from, uint32_t to)
+{
+	switch (side) {
+	case EDGE_RUN_USES:
+		return key_use(from, to);
+	case EDGE_VERSION_USED_BY:
+		return key_used_by(from, to);
+	case EDGE_RUN_LOGGED:
+		return key_logged(from, to);
+	case EDGE_VERSION_LOGGED_BY:
+		break;
+	}
+	return key_logged_by(from, to);
+}
+
+static int read_edge(struct kv_txn *txn, enum edge_side side, uint32_t from, uint32_t to,
+		     struct edge *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct key key = edge_key(side, from, to);
+	int err = kv_get(txn, KV_META, key_slice(&key), &b);
+
+	return err < 0 ? err : decode_edge(buf_slice(&b), ret);
+}
+
+static int write_both(struct kv_txn *txn, enum edge_side run_side, uint32_t run, uint32_t version,
+		      const struct edge *edge)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct key near = edge_key(run_side, run, version);
+	struct key far = edge_key(run_side == EDGE_RUN_USES ? EDGE_VERSION_USED_BY :
+							      EDGE_VERSION_LOGGED_BY,
+				  version, run);
+	int err;
+
+	encode_edge(&b, edge);
+	err = kv_put(txn, KV_META, key_slice(&near), buf_slice(&b));
+	return err < 0 ? err : kv_put(txn, KV_META, key_slice(&far), buf_slice(&b));
+}
+
+int edge_add_use(struct kv_txn *txn, uint32_t run, uint32_t version, const struct edge *edge)
+{
+	struct edge sum = *edge, old;
+	int err = read_edge(txn, EDGE_RUN_USES, run, version, &old);
+
+	if (err < 0 && err != -ENOENT)
+		return err;
+	if (err == 0) {
+		sum.first = old.first;
+		sum.sequence = old.sequence;
+		sum.flags |= old.flags;
+		sum.opened += old.opened;
+	}
+	return write_both(txn, EDGE_RUN_USES, run, version, &sum);
+}
+
+int edge_remove_declared(struct kv_txn *txn, uint32_t run, uint32_t version)
+{
+	struct edge old;
+	int err = read_edge(txn, EDGE_RUN_USES, run, version, &old);
+
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	old.flags &= ~(unsigned)EDGE_DECLARED;
+	if (old.flags & EDGE_OBSERVED)
+		return write_both(txn, EDGE_RUN_USES, run, version, &old);
+	err = kv_del(txn, KV_META, KEY(use(run, version)));
+	return err < 0 ? err : kv_del(txn, KV_META, KEY(used_by(version, run)));
+}
+
+int edge_add_logged(struct kv_txn *txn, uint32_t run, uint32_t version, const struct edge *edge)
+{
+	int there = kv_has(txn, KV_META, KEY(logged(run, version)));
+
+	if (there != 0)
+		return there < 0 ? there : 0;
+	return write_both(txn, EDGE_RUN_LOGGED, run, version, edge);
+}
+
+int edge_get(struct kv *kv, enum edge_side side, uint32_t from, uint32_t to, struct edge *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct key key = edge_key(side, from, to);
+	int err = kv_get_one(kv, KV_META, key_slice(&key), &b);
+
+	return err < 0 ? err : decode_edge(buf_slice(&b), ret);
+}
+
+int edge_next(struct kv *kv, enum edge_side side, uint32_t from, uint32_t after, uint32_t *ret_to,
+	      struct edge *ret_edge)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	AUTO(kv_donep) struct kv_scan *scan = NULL;
+	struct key start = edge_key(side, from, after + 1);
+	struct slice prefix = slice(start.bytes, 5), key, value;
+	int more = kv_begin(kv, KV_READ, &txn);
+
+	if (more == 0)
+		more = kv_scan(txn, KV_META, prefix, key_slice(&start), &scan);
+	if (more == 0)
+		more = kv_next(scan, &key, &value);
+	if (more <= 0)
+		return more;
+	if (ret_edge) {
+		int err = decode_edge(value, ret_edge);
+
+		if (err < 0)
+			return err;
+	}
+	*ret_to = key_u32_at(key, 5);
+	return 1;
+}

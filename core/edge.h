@@ -1,0 +1,39 @@
+/*
+ * edge.h - the edges between runs and versions: `use` (the run read the version) and `logged` (the
+ * run logged it, or its equal). Every edge is two rows, one from each side, written together.
+ */
+#ifndef CORE_EDGE_H
+#define CORE_EDGE_H
+
+#include "store.h"
+#include "codec.h"
+
+/* From which side edges are listed; the other end's id orders them. */
+enum edge_side {
+	EDGE_RUN_USES,	      /* from a run: the versions it used */
+	EDGE_VERSION_USED_BY, /* from a version: the runs that used it */
+	EDGE_RUN_LOGGED,      /* from a run: the versions it logged */
+	EDGE_VERSION_LOGGED_BY, /* from a version: the runs that logged it */
+};
+
+/*
+ * Adds a use, or to one: first time and sequence stay, flags and counts add up. edge->sequence is
+ * taken by the caller inside the transaction (store_new_ids of ID_SEQUENCE), after what it depends on
+ * was read.
+ */
+int edge_add_use(struct kv_txn *txn, uint32_t run, uint32_t version, const struct edge *edge);
+/* Takes the declaration back: the edge goes unless it was observed as well. */
+int edge_remove_declared(struct kv_txn *txn, uint32_t run, uint32_t version);
+/* An edge that is there already stays as it is. */
+int edge_add_logged(struct kv_txn *txn, uint32_t run, uint32_t version, const struct edge *edge);
+
+/* -ENOENT. */
+int edge_get(struct kv *kv, enum edge_side side, uint32_t from, uint32_t to, struct edge *ret);
+/*
+ * The first edge from `from` whose other end is greater than after (0: the first). 1 and the edge, 0
+ * at the end, -errno. ret_edge may be NULL.
+ */
+int edge_next(struct kv *kv, enum edge_side side, uint32_t from, uint32_t after, uint32_t *ret_to,
+	      struct edge *ret_edge);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * name.h - what may be called what: names of artifacts, runs and roles, version names, references.
+ */
+#ifndef CORE_NAME_H
+#define CORE_NAME_H
+
+#include "codec.h"
+
+/*
+ * [A-Za-z0-9_.=+,@-], 1 to NAME_MAX_BYTES bytes, no leading dot or underscore.
+ */
+bool name_valid(struct slice name);
+
+/* "v12" -> 12; -ENOENT when it is not a version's name (leading zeros, too large, no digits). */
+int version_name_parse(struct slice name, uint32_t *ret);
+
+/* What a reference to a version says; slices are borrowed from its text. */
+struct reference {
+	struct slice artifact;
+	struct slice version; /* a version's name or an alias */
+	struct slice path;    /* below files/: empty, or without leading and trailing slash */
+};
+
+/*
+ * The short form `mnist:v3`, `mnist:latest`, or a path, relative or absolute, that ends in
+ * artifacts/<name>/<version or alias>[/files[/<path>]]. -EINVAL: neither.
+ */
+int reference_parse(struct slice text, struct reference *ret);
+
+#endif

@@ -1,0 +1,533 @@
+#include "publish.h"
+
+#include "log.h"
+#include "reap.h"
+#include "run.h"
+#include "scan.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+/* So often a draft is read again when it changed meanwhile, before the log gives up. */
+#define PASSES 8
+
+/* A draft being logged, and what the publishing transaction made of it. */
+struct prepared {
+	struct scan scan;
+	struct draft_top *top;
+	bool scanned;
+	uint64_t version_id, first_ino, collection_id;
+
+	enum { OUTCOME_LOGGED, OUTCOME_EQUAL, OUTCOME_UNCHANGED } outcome;
+	uint32_t number;
+};
+
+struct publishing {
+	struct store *store;
+	const struct publish_request *request;
+	struct run run;
+	struct draft_area *area;
+	struct draft_top *names; /* touched when a name appears or goes in outputs/ */
+	uint64_t names_touches;
+	struct stage *stage;
+	struct prepared *drafts;
+	size_t count, cap;
+	unsigned passes;
+	struct buf why;
+	struct buf text; /* results, for `log` */
+};
+
+static bool finishing(const struct publishing *p)
+{
+	return p->request->name.len == 0;
+}
+
+static int add_draft(struct publishing *p, const char *name)
+{
+	struct prepared d = { .top = draft_top_get(p->area, name) };
+	uint64_t version = 0, collection = 0;
+	int err;
+
+	for (size_t i = 0; i < p->count; i++) {
+		if (p->drafts[i].top == d.top) {
+			draft_top_put(d.top);
+			return 0;
+		}
+	}
+	err = store_new_ids(p->store, ID_VERSION, 1, &version);
+	if (err == 0)
+		err = store_new_ids(p->store, ID_COLLECTION, 1, &collection);
+	if (err == 0)
+		err = known_files_load(p->store, p->run.id, name, &d.scan.known);
+	d.version_id = version;
+	d.collection_id = collection;
+	d.scan.store = p->store;
+	d.scan.stage = p->stage;
+	d.scan.top = d.top;
+	d.scan.stop = p->request->stop;
+	p->drafts = xgrow(p->drafts, &p->cap, p->count + 1, sizeof(d));
+	p->drafts[p->count++] = d;
+	return err;
+}
+
+static void drop_draft(struct prepared *d)
+{
+	scan_release(&d->scan);
+	draft_top_put(d->top);
+}
+
+/* Everything in outputs/ that is not scratch; drafts that went since the last pass are dropped. */
+static int list_drafts(struct publishing *p)
+{
+	int fd = openat(p->area->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	size_t kept = 0;
+	int err = 0;
+
+	if (!dir)
+		return log_errno(-errno, "reading the drafts of %s", p->run.name);
+	for (size_t i = 0; i < p->count; i++) {
+		if (faccessat(p->area->fd, p->drafts[i].top->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			p->drafts[kept++] = p->drafts[i];
+		else
+			drop_draft(&p->drafts[i]);
+	}
+	p->count = kept;
+	for (struct dirent *e; err == 0 && (e = readdir(dir));)
+		if (e->d_name[0] != '.')
+			err = add_draft(p, e->d_name);
+	closedir(dir);
+	return err;
+}
+
+static int choose_drafts(struct publishing *p)
+{
+	AUTO(buf_release) struct buf name = BUF_INIT;
+	struct stat st;
+	int err;
+
+	if (finishing(p)) {
+		uint64_t touches = draft_watch(p->names);
+
+		draft_unwatch(p->names);
+		{
+			SHARED(&p->area->lock);
+			err = list_drafts(p);
+		}
+		p->names_touches = touches;
+		return err;
+	}
+	buf_add_slice(&name, p->request->name);
+	if (p->count > 0)
+		return 0;
+	if (!name_valid(p->request->name) ||
+	    fstatat(p->area->fd, buf_str(&name), &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		buf_printf(&p->why, "no such draft: %s", buf_str(&name));
+		return -ENOENT;
+	}
+	return add_draft(p, buf_str(&name));
+}
+
+static int prepare(struct publishing *p, struct prepared *d)
+{
+	int err;
+
+	for (unsigned i = 0; i < PASSES; i++) {
+		err = scan_draft(&d->scan, &p->why);
+		if (err != -EAGAIN)
+			break;
+		/* Something that was said to be present may be gone: trust nothing but the files. */
+		d->scan.distrust = i > 0;
+	}
+	if (err == -EAGAIN) {
+		buf_printf(&p->why, "keeps changing: %s", d->top->name);
+		err = -EBUSY;
+	}
+	if (err < 0)
+		return err;
+	d->scanned = true;
+	return store_new_ids(p->store, ID_CONTENT_INO, d->scan.nodes, &d->first_ino);
+}
+
+static bool changed(const struct prepared *d)
+{
+	uint64_t touches;
+
+	if (!d->scanned)
+		return true;
+	touches = draft_watch(d->top);
+	draft_unwatch(d->top);
+	return touches != d->scan.touches;
+}
+
+/* The collection the draft is for, made if it is not there. */
+static int collection_for(struct kv_txn *txn, const struct publishing *p, const struct prepared *d,
+			  struct collection *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	const struct run *run = &p->run;
+	struct slice name = slice_str(d->top->name);
+	uint64_t id;
+	int err = kv_get(txn, KV_META, KEY(collection_name(name)), &b);
+
+	if (err == 0)
+		err = decode_u64(buf_slice(&b), &id);
+	if (err == 0)
+		return collection_read(txn, (uint32_t)id, ret);
+	if (err != -ENOENT)
+		return err;
+	*ret = (struct collection){
+		.id = (uint32_t)d->collection_id,
+		.name = xstrdup(d->top->name),
+		.type = xstrdup(""),
+		.description = xstrdup(""),
+		.uid = run->uid,
+		.gid = run->gid,
+		.mode = run->mode,
+		.created = store_now(),
+		.latest = -1,
+	};
+	return collection_add(txn, ret);
+}
+
+static int set_type(struct publishing *p, struct collection *c)
+{
+	struct slice type = p->request->type;
+
+	if (type.len == 0 || slice_equal(type, slice_str(c->type)))
+		return 0;
+	if (c->type[0] != '\0') {
+		buf_reset(&p->why);
+		buf_printf(&p->why, "%s is of type %s, not %.*s", c->name, c->type, (int)type.len,
+			   (const char *)type.data);
+		return -EINVAL;
+	}
+	free(c->type);
+	c->type = xstrndup(type.data, type.len);
+	return 0;
+}
+
+/* The live version of equal content that the run may read: 1, 0 or -errno. */
+static int find_equal(struct kv_txn *txn, const struct publishing *p, const struct prepared *d,
+		      const struct collection *c, struct version *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct cred cred = { .uid = p->run.uid, .gid = p->run.gid };
+	uint64_t number;
+	int err = kv_get(txn, KV_META, KEY(equal(c->id, &d->scan.digest)), &b);
+
+	if (err == 0)
+		err = decode_u64(buf_slice(&b), &number);
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	buf_reset(&b);
+	err = kv_get(txn, KV_META, KEY(version(c->id, (uint32_t)number)), &b);
+	if (err == 0)
+		err = decode_version(buf_slice(&b), ret);
+	if (err < 0)
+		return err;
+	return cred_may(&cred, ret->uid, ret->gid, version_directory_mode(ret), 4);
+}
+
+static int add_version(struct kv_txn *txn, const struct publishing *p, const struct prepared *d,
+		       struct collection *c, uint64_t sequence, struct version *ret)
+{
+	AUTO(buf_release) struct buf record = BUF_INIT, place = BUF_INIT, number = BUF_INIT;
+	const struct scan *s = &d->scan;
+	int err;
+
+	*ret = (struct version){
+		.id = (uint32_t)d->version_id,
+		.collection = c->id,
+		.number = c->next_number++,
+		.run = p->run.id,
+		.digest = s->digest,
+		.page = s->page,
+		.first_ino = d->first_ino,
+		.nodes = s->nodes,
+		.files = s->files,
+		.bytes = s->bytes,
+		.sums_size = s->sums_size,
+		.single = s->single,
+		.uid = s->st.st_uid,
+		.gid = s->st.st_gid,
+		.mode = s->st.st_mode & 0777,
+		.created = store_now(),
+		.sequence = sequence,
+		.mtime = s->st.st_mtim,
+	};
+	c->latest = ret->number;
+	encode_version(&record, ret);
+	encode_place(&place, c->id, ret->number);
+	encode_u64(&number, ret->number);
+	err = kv_put(txn, KV_META, KEY(version(c->id, ret->number)), buf_slice(&record));
+	if (err == 0)
+		err = kv_put(txn, KV_META, KEY(version_id(ret->id)), buf_slice(&place));
+	if (err == 0)
+		err = kv_put(txn, KV_META, KEY(equal(c->id, &s->digest)), buf_slice(&number));
+	if (err == 0)
+		err = reap_spare_page(txn, s->page);
+	if (err == 0)
+		err = kv_put(txn, KV_META, KEY(page_ref(s->page, REFERRER_VERSION, ret->id)),
+			     slice("", 0));
+	return err;
+}
+
+/* outputs/<name> stays known by its slot, and after the end of the run by its version. */
+static int note_draft(struct kv_txn *txn, struct publishing *p, const struct prepared *d,
+		      uint32_t version, bool *ret_unchanged)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct slice name = slice_str(d->top->name);
+	struct draft draft = { 0 };
+	int err = kv_get(txn, KV_META, KEY(draft(p->run.id, name)), &b);
+
+	if (err == 0)
+		err = decode_draft(buf_slice(&b), &draft);
+	if (err < 0 && err != -ENOENT)
+		return err;
+	if (err == -ENOENT)
+		draft.slot = p->run.next_slot++;
+	*ret_unchanged = draft.version == version;
+	draft.version = version;
+	draft.single = d->scan.single;
+	draft.ended = finishing(p);
+	buf_reset(&b);
+	encode_draft(&b, &draft);
+	return kv_put(txn, KV_META, KEY(draft(p->run.id, name)), buf_slice(&b));
+}
+
+static int publish_draft(struct kv_txn *txn, struct publishing *p, struct prepared *d)
+{
+	AUTO(collection_release) struct collection c = { 0 };
+	struct edge edge = { .first = store_now() };
+	bool unchanged = false;
+	struct version v;
+	int equal, err = collection_for(txn, p, d, &c);
+
+	if (err == 0 && !cred_may(p->request->cred, c.uid, c.gid, c.mode, 2)) {
+		buf_reset(&p->why);
+		buf_printf(&p->why, "no permission to log into %s", c.name);
+		err = -EACCES;
+	}
+	if (err == 0)
+		err = set_type(p, &c);
+	if (err < 0)
+		return err;
+	equal = find_equal(txn, p, d, &c, &v);
+	/* After everything it depends on was read: an edge comes before what is made of it. */
+	err = equal < 0 ? equal : store_new_ids(p->store, ID_SEQUENCE, 1, &edge.sequence);
+	if (err == 0 && !equal)
+		err = add_version(txn, p, d, &c, edge.sequence, &v);
+	if (err < 0)
+		return err;
+	if (equal && p->store->options.latest_on_equal)
+		c.latest = v.number;
+	edge.last = edge.first;
+	edge.flags = equal ? EDGE_EQUAL : 0;
+	err = collection_write(txn, &c);
+	if (err == 0)
+		err = edge_add_logged(txn, p->run.id, v.id, &edge);
+	if (err == 0)
+		err = note_draft(txn, p, d, v.id, &unchanged);
+	d->outcome = !equal ? OUTCOME_LOGGED : unchanged ? OUTCOME_UNCHANGED : OUTCOME_EQUAL;
+	d->number = v.number;
+	return err;
+}
+
+static void describe(struct publishing *p, const struct prepared *d)
+{
+	static const char *const words[] = {
+		[OUTCOME_LOGGED] = "logged",
+		[OUTCOME_EQUAL] = "equal",
+		[OUTCOME_UNCHANGED] = "unchanged",
+	};
+	char hex[DIGEST_HEX_SIZE + 1];
+
+	digest_to_hex(&d->scan.digest, hex);
+	buf_printf(&p->text, "%s: ", words[d->outcome]);
+	version_label(&p->text, d->top->name, d->number);
+	buf_printf(&p->text, " sha256:%s files:%llu bytes:%llu\n", hex,
+		   (unsigned long long)d->scan.files, (unsigned long long)d->scan.bytes);
+}
+
+static int publish_body(struct kv_txn *txn, void *arg)
+{
+	struct publishing *p = arg;
+	int err;
+
+	run_release(&p->run);
+	buf_reset(&p->text);
+	err = run_read(txn, p->area->run, &p->run);
+	if (err == 0 && p->run.state == RUN_FINISHED)
+		err = -EROFS;
+	if (err == 0 && !finishing(p) && p->run.state != RUN_RUNNING)
+		err = -EROFS;
+	for (size_t i = 0; err == 0 && i < p->count; i++) {
+		err = publish_draft(txn, p, &p->drafts[i]);
+		if (err == 0)
+			describe(p, &p->drafts[i]);
+	}
+	if (err == 0 && finishing(p)) {
+		p->run.state = RUN_FINISHED;
+		p->run.ended = store_now();
+	}
+	if (err == 0)
+		err = run_write(txn, &p->run);
+	if (err == 0)
+		err = run_log_put(txn, p->run.id, buf_slice(&p->text));
+	return err < 0 ? err : kv_del(txn, KV_META, KEY(intent(stage_intent(p->stage))));
+}
+
+/* With the drafts frozen: publishes if nothing changed since they were read, else -EAGAIN. */
+static int try_publish(struct publishing *p)
+{
+	struct draft_area *area = p->area;
+	uint64_t names;
+	int err;
+
+	EXCLUSIVE(&area->lock);
+	if (area->phase == DRAFT_GONE || (!finishing(p) && area->phase != DRAFT_OPEN))
+		return -EROFS;
+	names = draft_watch(p->names);
+	draft_unwatch(p->names);
+	if (finishing(p) && names != p->names_touches)
+		return -EAGAIN;
+	for (size_t i = 0; i < p->count; i++)
+		if (changed(&p->drafts[i]))
+			return -EAGAIN;
+	err = kv_update(p->store->kv, KV_DURABLE, publish_body, p);
+	if (err == 0 && finishing(p))
+		draft_area_end(area);
+	return err;
+}
+
+static int log_drafts(struct publishing *p)
+{
+	int err = -EAGAIN;
+
+	for (p->passes = 0; err == -EAGAIN && p->passes < PASSES; p->passes++) {
+		err = choose_drafts(p);
+		for (size_t i = 0; err == 0 && i < p->count; i++)
+			if (changed(&p->drafts[i]))
+				err = prepare(p, &p->drafts[i]);
+		if (err == 0)
+			err = try_publish(p);
+	}
+	if (err == -EAGAIN) {
+		buf_printf(&p->why, "the draft keeps changing");
+		err = -EBUSY;
+	}
+	return err;
+}
+
+/* After publishing: what is kept for the next log of a draft, or was. */
+static void keep_known(struct publishing *p)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		struct prepared *d = &p->drafts[i];
+
+		/* A cache: what cannot be written is hashed again. */
+		if (finishing(p))
+			known_files_drop(p->store, p->run.id, d->top->name);
+		else
+			known_files_save(p->store, p->run.id, d->top->name, &d->scan.known);
+	}
+}
+
+static void report_failure(struct publishing *p, int err)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	const char *name = strerrorname_np(-err);
+
+	buf_printf(&text, "error: %.*s%s%s: %s\n", (int)p->request->name.len,
+		   p->request->name.len ? (const char *)p->request->name.data : "",
+		   p->request->name.len ? ": " : "", name ? name : "?",
+		   p->why.len ? buf_str(&p->why) : strerror(-err));
+	run_log_write(p->store, p->area->run, buf_slice(&text));
+}
+
+static bool put_more_than_published(const struct publishing *p)
+{
+	if (p->passes > 1)
+		return true;
+	for (size_t i = 0; i < p->count; i++)
+		if (p->drafts[i].scan.distrust || p->drafts[i].outcome != OUTCOME_LOGGED)
+			return true;
+	return false;
+}
+
+static int publish_in_area(struct publishing *p)
+{
+	int err = run_get(p->store, p->area->run, &p->run);
+
+	if (err == 0 && !finishing(p) && p->run.state != RUN_RUNNING)
+		err = -EROFS;
+	if (err == 0)
+		err = stage_open(p->store, p->area->run, &p->stage);
+	if (err < 0)
+		return err;
+	p->names = draft_top_get(p->area, "");
+	err = log_drafts(p);
+	if (err == 0)
+		keep_known(p);
+	stage_close(p->stage, err < 0			    ? STAGE_DROPPED :
+			      put_more_than_published(p) ? STAGE_PUBLISHED_PARTLY :
+							   STAGE_PUBLISHED);
+	if (err < 0)
+		report_failure(p, err);
+	for (size_t i = 0; i < p->count; i++)
+		drop_draft(&p->drafts[i]);
+	draft_top_put(p->names);
+	return err;
+}
+
+int publish(struct store *store, const struct publish_request *request)
+{
+	struct publishing p = { .store = store, .request = request };
+	int err = draft_area_get(store, request->run, &p.area);
+
+	if (err < 0)
+		return err == -ENOENT ? -EROFS : err;
+	err = publish_in_area(&p);
+	draft_area_put(p.area);
+	run_release(&p.run);
+	free(p.drafts);
+	buf_release(&p.why);
+	buf_release(&p.text);
+	return err;
+}
+
+int publish_recover(struct store *store)
+{
+	static const char kinds[] = { 'N', 'n' };
+
+	/* An intent that published is gone but for its parts: those say what to look at. */
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		for (;;) {
+			AUTO(kv_abortp) struct kv_txn *txn = NULL;
+			AUTO(kv_donep) struct kv_scan *scan = NULL;
+			struct slice key, value;
+			uint64_t intent;
+			int more = kv_begin(store->kv, KV_READ, &txn);
+
+			if (more == 0)
+				more = kv_scan(txn, KV_META, KEY(prefix(kinds[i])), slice("", 0),
+					       &scan);
+			if (more == 0)
+				more = kv_next(scan, &key, &value);
+			if (more < 0)
+				return more;
+			if (more == 0)
+				break;
+			intent = key_u64_at(key, 1);
+			log_info("dropping what an interrupted log left (intent %llu)",
+				 (unsigned long long)intent);
+			more = stage_drop(store, intent);
+			if (more < 0)
+				return more;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,33 @@
+/*
+ * reap.h - taking away pages and blobs that nobody refers to.
+ *
+ * Whoever drops a reference puts what it referred to on the list of the doomed, in the same
+ * transaction. reap_run() later looks at each doomed thing in a transaction that reads its entry of
+ * the list: if it has referrers it is only taken off the list, else it goes, and what it referred to
+ * is doomed in turn. Whoever adds a reference reads the entry as well and removes it (reap_spare_*).
+ * So the two cannot miss each other, although neither writes to the thing itself: a reference that
+ * was committed before the dooming is seen by the look, one that is committed after it has changed
+ * the entry that the look has read, which therefore runs again.
+ *
+ * The bytes of a blob go after its row is gone, from a list of names of their own, which a crash
+ * leaves to be finished at the next start; bytes that come back meanwhile have a new generation.
+ */
+#ifndef CORE_REAP_H
+#define CORE_REAP_H
+
+#include "codec.h"
+#include "store.h"
+
+int reap_doom_page(struct kv_txn *txn, uint64_t page);
+int reap_doom_blob(struct kv_txn *txn, const struct digest *digest);
+/* Bytes that no row names (any more). */
+int reap_doom_bytes(struct kv_txn *txn, const struct blob_id *id, uint64_t size);
+
+/* A reference is being added in this transaction. */
+int reap_spare_page(struct kv_txn *txn, uint64_t page);
+int reap_spare_blob(struct kv_txn *txn, const struct digest *digest);
+
+/* Works off the lists; -errno of the first failure, the rest stays listed. */
+int reap_run(struct store *store);
+
+#endif

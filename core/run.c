@@ -1,0 +1,541 @@
+#include "run.h"
+
+#include "draft.h"
+
+static const char *const state_names[] = {
+	[RUN_RUNNING] = "running",
+	[RUN_FINISHED] = "finished",
+	[RUN_FAILED] = "failed",
+	[RUN_CRASHED] = "crashed",
+};
+
+const char *run_state_name(enum run_state state)
+{
+	return state_names[state];
+}
+
+int run_state_parse(struct slice text, enum run_state *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(state_names); i++) {
+		if (slice_equal(text, slice_str(state_names[i]))) {
+			*ret = (enum run_state)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int run_read(struct kv_txn *txn, uint32_t id, struct run *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	int err = kv_get(txn, KV_META, KEY(run(id)), &b);
+
+	return err < 0 ? err : decode_run(buf_slice(&b), ret);
+}
+
+int run_write(struct kv_txn *txn, const struct run *run)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+
+	encode_run(&b, run);
+	return kv_put(txn, KV_META, KEY(run(run->id)), buf_slice(&b));
+}
+
+int run_get(struct store *store, uint32_t id, struct run *ret)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	int err = kv_begin(store->kv, KV_READ, &txn);
+
+	return err < 0 ? err : run_read(txn, id, ret);
+}
+
+static int read_name(struct kv_txn *txn, struct slice name, uint32_t *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	uint64_t id;
+	int err = kv_get(txn, KV_META, KEY(run_name(name)), &b);
+
+	if (err == 0)
+		err = decode_u64(buf_slice(&b), &id);
+	if (err < 0)
+		return err;
+	*ret = (uint32_t)id;
+	return 0;
+}
+
+int run_find(struct store *store, struct slice name, struct run *ret)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	uint32_t id;
+	int err;
+
+	if (!name_valid(name))
+		return -ENOENT;
+	err = kv_begin(store->kv, KV_READ, &txn);
+	if (err == 0)
+		err = read_name(txn, name, &id);
+	return err < 0 ? err : run_read(txn, id, ret);
+}
+
+/*
+ * The first entry of a scan whose name, after the fixed part of its key, is not `after`. Runs, roles
+ * and drafts are all listed by name like this.
+ */
+static int next_named(struct kv_txn *txn, struct key prefix, struct slice from, struct slice after,
+		      struct buf *ret_name, struct buf *ret_value)
+{
+	AUTO(kv_donep) struct kv_scan *scan = NULL;
+	struct slice key, value, name;
+	int more = kv_scan(txn, KV_META, key_slice(&prefix), from, &scan);
+
+	if (more < 0)
+		return more;
+	while ((more = kv_next(scan, &key, &value)) > 0) {
+		name = key_name_after(key, prefix.len);
+		if (slice_equal(name, after))
+			continue;
+		buf_reset(ret_name);
+		buf_add_slice(ret_name, name);
+		buf_reset(ret_value);
+		buf_add_slice(ret_value, value);
+		return 1;
+	}
+	return more;
+}
+
+int run_next(struct store *store, struct slice after, uint32_t *ret_id, struct buf *ret_name)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	uint64_t id;
+	int more = kv_begin(store->kv, KV_READ, &txn);
+
+	if (more == 0)
+		more = next_named(txn, key_prefix('r'), KEY(run_name(after)), after, ret_name,
+				  &value);
+	if (more <= 0)
+		return more;
+	if (decode_u64(buf_slice(&value), &id) < 0)
+		return -EIO;
+	*ret_id = (uint32_t)id;
+	return 1;
+}
+
+static int create_body(struct kv_txn *txn, void *arg)
+{
+	const struct run *run = arg;
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct slice name = slice_str(run->name);
+	int err = kv_has(txn, KV_META, KEY(run_name(name)));
+
+	if (err != 0)
+		return err < 0 ? err : -EEXIST;
+	encode_u64(&b, run->id);
+	err = kv_put(txn, KV_META, KEY(run_name(name)), buf_slice(&b));
+	return err < 0 ? err : run_write(txn, run);
+}
+
+int run_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mode_t mode,
+	       uint32_t *ret_id)
+{
+	AUTO(run_release) struct run run = { 0 };
+	uint64_t id;
+	int err;
+
+	if (!name_valid(name))
+		return -EINVAL;
+	err = store_new_ids(store, ID_RUN, 1, &id);
+	if (err < 0)
+		return err;
+	run = (struct run){
+		.id = (uint32_t)id,
+		.name = xstrndup(name.data, name.len),
+		.uid = uid,
+		.gid = gid,
+		.mode = mode & 0777,
+		.created = store_now(),
+		.next_slot = 1,
+		.host = xcalloc(1, 256),
+	};
+	gethostname(run.host, 255);
+	/* A directory without a record is swept away at the next start; a record without one is not. */
+	err = draft_area_make(store, run.id);
+	if (err == 0)
+		err = kv_update(store->kv, KV_DURABLE, create_body, &run);
+	if (err < 0) {
+		draft_area_unmake(store, run.id);
+		return err;
+	}
+	*ret_id = run.id;
+	return 0;
+}
+
+struct remove_run {
+	struct slice name;
+	uint32_t id;
+};
+
+static int has_any(struct kv_txn *txn, struct key prefix)
+{
+	AUTO(kv_donep) struct kv_scan *scan = NULL;
+	struct slice key, value;
+	int more = kv_scan(txn, KV_META, key_slice(&prefix), slice("", 0), &scan);
+
+	return more < 0 ? more : kv_next(scan, &key, &value);
+}
+
+static int remove_body(struct kv_txn *txn, void *arg)
+{
+	static const char kinds[] = { 'i', 'e', 'o', 'd' };
+	struct remove_run *r = arg;
+	AUTO(run_release) struct run run = { 0 };
+	int err = read_name(txn, r->name, &r->id);
+
+	if (err == 0)
+		err = run_read(txn, r->id, &run);
+	for (size_t i = 0; err == 0 && i < ARRAY_SIZE(kinds); i++) {
+		err = has_any(txn, key_prefix_id(kinds[i], r->id));
+		if (err > 0)
+			return -ENOTEMPTY;
+	}
+	if (err == 0)
+		err = kv_del(txn, KV_META, KEY(run_name(r->name)));
+	if (err == 0)
+		err = kv_del(txn, KV_META, KEY(run(r->id)));
+	if (err == 0)
+		err = kv_del(txn, KV_META, KEY(run_log(r->id)));
+	return err;
+}
+
+int run_remove(struct store *store, struct slice name)
+{
+	struct remove_run r = { .name = name };
+	AUTO(run_release) struct run run = { 0 };
+	int err = run_find(store, name, &run);
+
+	/* The area refuses to go while it has anything in it, and nothing can enter it afterwards. */
+	if (err == 0)
+		err = draft_area_unmake(store, run.id);
+	if (err < 0 && err != -ENOENT)
+		return err;
+	err = kv_update(store->kv, KV_DURABLE, remove_body, &r);
+	if (err < 0 && err != -ENOENT)
+		draft_area_make(store, run.id);
+	return err;
+}
+
+struct run_change {
+	uint32_t id;
+	bool owner; /* change the owner, not the state */
+	enum run_state state;
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;
+};
+
+static int change_body(struct kv_txn *txn, void *arg)
+{
+	const struct run_change *change = arg;
+	AUTO(run_release) struct run run = { 0 };
+	int err = run_read(txn, change->id, &run);
+
+	if (err < 0)
+		return err;
+	if (change->owner) {
+		run.uid = change->uid == (uid_t)-1 ? run.uid : change->uid;
+		run.gid = change->gid == (gid_t)-1 ? run.gid : change->gid;
+		run.mode = change->mode == (mode_t)-1 ? run.mode : change->mode & 0777;
+		return run_write(txn, &run);
+	}
+	if (run.state == RUN_FINISHED)
+		return -EROFS;
+	if (run.state == change->state)
+		return 0;
+	if (change->state != RUN_RUNNING && run.state != RUN_RUNNING)
+		return -EINVAL;
+	run.state = change->state;
+	run.ended = change->state == RUN_RUNNING ? 0 : store_now();
+	return run_write(txn, &run);
+}
+
+int run_set_owner(struct store *store, uint32_t id, uid_t uid, gid_t gid, mode_t mode)
+{
+	struct run_change change = { .id = id, .owner = true, .uid = uid, .gid = gid, .mode = mode };
+
+	return kv_update(store->kv, KV_DURABLE, change_body, &change);
+}
+
+int run_set_state(struct store *store, uint32_t id, enum run_state state)
+{
+	struct run_change change = { .id = id, .state = state };
+	struct draft_area *area;
+	int err;
+
+	if (state != RUN_RUNNING && state != RUN_FAILED)
+		return -EINVAL;
+	err = draft_area_get(store, id, &area);
+	if (err < 0)
+		return err == -ENOENT ? -EROFS : err;
+	pthread_rwlock_wrlock(&area->lock);
+	err = kv_update(store->kv, KV_DURABLE, change_body, &change);
+	if (err == 0)
+		area->phase = state == RUN_RUNNING ? DRAFT_OPEN : DRAFT_READONLY;
+	pthread_rwlock_unlock(&area->lock);
+	draft_area_put(area);
+	return err;
+}
+
+int run_log_read(struct store *store, uint32_t id, struct buf *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	int err = kv_get_one(store->kv, KV_META, KEY(run_log(id)), &b);
+
+	if (err == 0)
+		buf_add_slice(ret, buf_slice(&b));
+	return err == -ENOENT ? 0 : err;
+}
+
+int run_log_put(struct kv_txn *txn, uint32_t id, struct slice text)
+{
+	if (text.len > RUN_LOG_MAX)
+		text.len = RUN_LOG_MAX;
+	return kv_put(txn, KV_META, KEY(run_log(id)), text);
+}
+
+struct log_text {
+	uint32_t id;
+	struct slice text;
+};
+
+static int log_body(struct kv_txn *txn, void *arg)
+{
+	const struct log_text *l = arg;
+
+	return run_log_put(txn, l->id, l->text);
+}
+
+int run_log_write(struct store *store, uint32_t id, struct slice text)
+{
+	struct log_text l = { id, text };
+
+	return kv_update(store->kv, KV_ORDERED, log_body, &l);
+}
+
+static int input_read(struct kv_txn *txn, uint32_t id, struct slice role, struct input *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	int err = kv_get(txn, KV_META, KEY(input(id, role)), &b);
+
+	return err < 0 ? err : decode_input(buf_slice(&b), ret);
+}
+
+static int input_write(struct kv_txn *txn, uint32_t id, struct slice role, const struct input *in)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+
+	encode_input(&b, in);
+	return kv_put(txn, KV_META, KEY(input(id, role)), buf_slice(&b));
+}
+
+struct input_change {
+	struct store *store;
+	uint32_t id;
+	struct slice role, new_role;
+	struct input input;
+	bool keep;
+};
+
+/* The run, which must be running; its record guards the roles as a set. */
+static int running(struct kv_txn *txn, uint32_t id, struct run *ret)
+{
+	int err = run_read(txn, id, ret);
+
+	if (err == 0 && ret->state != RUN_RUNNING)
+		err = -EROFS;
+	return err < 0 ? err : run_write(txn, ret);
+}
+
+static int declare_body(struct kv_txn *txn, void *arg)
+{
+	struct input_change *c = arg;
+	AUTO(run_release) struct run run = { 0 };
+	struct edge edge = { .flags = EDGE_DECLARED };
+	struct version v;
+	int err = running(txn, c->id, &run);
+
+	if (err == 0)
+		err = kv_has(txn, KV_META, KEY(input(c->id, c->role)));
+	if (err != 0)
+		return err < 0 ? err : -EEXIST;
+	/* Read again here: it may have been removed since the reference was resolved. */
+	err = version_read_by_id(txn, c->input.version, &v);
+	if (err == 0)
+		err = store_new_ids(c->store, ID_SEQUENCE, 1, &edge.sequence);
+	if (err < 0)
+		return err;
+	edge.first = edge.last = store_now();
+	c->input.slot = run.next_slot++;
+	err = edge_add_use(txn, c->id, v.id, &edge);
+	if (err == 0)
+		err = run_write(txn, &run);
+	return err < 0 ? err : input_write(txn, c->id, c->role, &c->input);
+}
+
+int run_declare_input(struct store *store, uint32_t id, struct slice role, struct slice reference,
+		      const struct cred *cred)
+{
+	struct input_change c = { .store = store, .id = id, .role = role };
+	struct reference ref;
+	struct version v;
+	int err;
+
+	if (!name_valid(role))
+		return -EINVAL;
+	err = reference_parse(reference, &ref);
+	if (err == 0)
+		err = reference_resolve(store, &ref, &v);
+	if (err == 0 && !cred_may(cred, v.uid, v.gid, version_directory_mode(&v), 4))
+		err = -EACCES;
+	if (err < 0)
+		return err == -ENOTDIR ? -ENOENT : err;
+	c.input.version = v.id;
+	c.input.path = ref.path.len ? xasprintf("/%.*s", (int)ref.path.len,
+						(const char *)ref.path.data) :
+				      xstrdup("");
+	err = kv_update(store->kv, KV_DURABLE, declare_body, &c);
+	input_release(&c.input);
+	return err;
+}
+
+/* Takes a role away, and its edge if no other role of the run declares it. */
+static int drop_role(struct kv_txn *txn, uint32_t id, struct slice role, uint32_t version)
+{
+	AUTO(kv_donep) struct kv_scan *scan = NULL;
+	struct key prefix = key_prefix_id('i', id);
+	struct slice key, value;
+	bool other = false;
+	int more = kv_del(txn, KV_META, KEY(input(id, role)));
+
+	if (more == 0)
+		more = kv_scan(txn, KV_META, key_slice(&prefix), slice("", 0), &scan);
+	if (more < 0)
+		return more;
+	while (!other && (more = kv_next(scan, &key, &value)) > 0) {
+		AUTO(input_release) struct input in = { 0 };
+
+		if (decode_input(value, &in) < 0)
+			return -EIO;
+		other = in.version == version && !slice_equal(key_name_after(key, 5), role);
+	}
+	if (more < 0 || other)
+		return more < 0 ? more : 0;
+	return edge_remove_declared(txn, id, version);
+}
+
+static int remove_input_body(struct kv_txn *txn, void *arg)
+{
+	struct input_change *c = arg;
+	AUTO(run_release) struct run run = { 0 };
+	AUTO(input_release) struct input in = { 0 };
+	int err = running(txn, c->id, &run);
+
+	if (err == 0)
+		err = input_read(txn, c->id, c->role, &in);
+	return err < 0 ? err : drop_role(txn, c->id, c->role, in.version);
+}
+
+int run_remove_input(struct store *store, uint32_t id, struct slice role)
+{
+	struct input_change c = { .store = store, .id = id, .role = role };
+
+	return kv_update(store->kv, KV_DURABLE, remove_input_body, &c);
+}
+
+static int rename_input_body(struct kv_txn *txn, void *arg)
+{
+	struct input_change *c = arg;
+	AUTO(run_release) struct run run = { 0 };
+	AUTO(input_release) struct input in = { 0 }, old = { 0 };
+	int err = running(txn, c->id, &run);
+
+	if (err == 0)
+		err = input_read(txn, c->id, c->role, &in);
+	if (err < 0 || slice_equal(c->role, c->new_role))
+		return err;
+	err = input_read(txn, c->id, c->new_role, &old);
+	if (err < 0 && err != -ENOENT)
+		return err;
+	if (err == 0) {
+		if (c->keep)
+			return -EEXIST;
+		err = drop_role(txn, c->id, c->new_role, old.version);
+		if (err < 0)
+			return err;
+	}
+	/* The edge was of the moved role: it stays, whatever drop_role() thought of the old name. */
+	err = kv_del(txn, KV_META, KEY(input(c->id, c->role)));
+	return err < 0 ? err : input_write(txn, c->id, c->new_role, &in);
+}
+
+int run_rename_input(struct store *store, uint32_t id, struct slice role, struct slice new_role,
+		     bool keep)
+{
+	struct input_change c = {
+		.store = store, .id = id, .role = role, .new_role = new_role, .keep = keep,
+	};
+
+	if (!name_valid(new_role))
+		return -EINVAL;
+	return kv_update(store->kv, KV_DURABLE, rename_input_body, &c);
+}
+
+int run_input_find(struct store *store, uint32_t id, struct slice role, struct input *ret)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	int err;
+
+	if (!name_valid(role))
+		return -ENOENT;
+	err = kv_begin(store->kv, KV_READ, &txn);
+	return err < 0 ? err : input_read(txn, id, role, ret);
+}
+
+int run_input_next(struct store *store, uint32_t id, struct slice after, struct input *ret,
+		   struct buf *ret_role)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	int more = kv_begin(store->kv, KV_READ, &txn);
+
+	if (more == 0)
+		more = next_named(txn, key_prefix_id('i', id), KEY(input(id, after)), after,
+				  ret_role, &value);
+	if (more <= 0)
+		return more;
+	return decode_input(buf_slice(&value), ret) < 0 ? -EIO : 1;
+}
+
+int run_draft_find(struct store *store, uint32_t id, struct slice name, struct draft *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	int err = -ENOENT;
+
+	if (name_valid(name))
+		err = kv_get_one(store->kv, KV_META, KEY(draft(id, name)), &b);
+	return err < 0 ? err : decode_draft(buf_slice(&b), ret);
+}
+
+int run_draft_next(struct store *store, uint32_t id, struct slice after, struct draft *ret,
+		   struct buf *ret_name)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	int more = kv_begin(store->kv, KV_READ, &txn);
+
+	if (more == 0)
+		more = next_named(txn, key_prefix_id('d', id), KEY(draft(id, after)), after,
+				  ret_name, &value);
+	if (more <= 0)
+		return more;
+	return decode_draft(buf_slice(&value), ret) < 0 ? -EIO : 1;
+}

@@ -1,0 +1,59 @@
+/*
+ * scan.h - reading a draft: its files are hashed and staged, its directories become pages.
+ */
+#ifndef CORE_SCAN_H
+#define CORE_SCAN_H
+
+#include "stage.h"
+
+/* A file that was hashed, and how to see that it is still the same. */
+struct known_file {
+	uint64_t ino;
+	uint64_t size;
+	struct timespec mtime, ctime;
+	struct digest digest;
+};
+
+/* Sorted by inode. */
+struct known_files {
+	struct known_file *files;
+	size_t count, cap;
+};
+
+void known_files_release(struct known_files *k);
+/* What the last log of this draft knew; nothing if there was none. */
+int known_files_load(struct store *store, uint32_t run, const char *name, struct known_files *ret);
+/* Replaces it. */
+int known_files_save(struct store *store, uint32_t run, const char *name,
+		     const struct known_files *known);
+/* Forgets it. */
+int known_files_drop(struct store *store, uint32_t run, const char *name);
+
+struct scan {
+	/* In */
+	struct store *store;
+	struct stage *stage;
+	struct draft_top *top;
+	const bool *stop;
+	bool distrust; /* hash all: something that was known to be present is gone */
+	struct known_files known; /* replaced by what this scan knows */
+
+	/* Out: see struct version */
+	struct stat st; /* of the draft's top */
+	bool single;
+	uint64_t page;
+	struct digest digest;
+	uint64_t nodes, files, bytes, sums_size;
+	uint64_t touches; /* draft_watch() before anything was read */
+	bool watching;	  /* undone by scan_release() */
+};
+
+void scan_release(struct scan *s);
+
+/*
+ * Reads the draft. 0; -EAGAIN: it changed under the reader, scan again; on other errors why says
+ * which file and what is the matter. May be run again on the same struct.
+ */
+int scan_draft(struct scan *s, struct buf *why);
+
+#endif

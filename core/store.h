@@ -1,0 +1,83 @@
+/*
+ * store.h - an open store: the key-value store, the blobs, the drafts' directory and the id ranges.
+ *
+ * On disk, below the store's directory (mode 0700):
+ *   lineagefs-store   one line, "lineagefs store <schema>"; what makes a directory a store
+ *   lock              flock(2)ed while a daemon has the store
+ *   kv/               RocksDB
+ *   blobs/            large blobs (core/blob.h)
+ *   drafts/<run id>/  what runs have under outputs/, as plain directories and files
+ */
+#ifndef CORE_STORE_H
+#define CORE_STORE_H
+
+#include "blob.h"
+#include "kv.h"
+
+#define STORE_SCHEMA 1
+
+/* Kinds of ids; each counts up from 1 (commit sequences and inode ranges too), none is used twice. */
+enum store_id { ID_COLLECTION, ID_VERSION, ID_RUN, ID_PAGE, ID_BLOB, ID_INTENT, ID_CONTENT_INO,
+		ID_SEQUENCE, ID_KINDS };
+
+struct store_options {
+	size_t cache_bytes;
+	bool latest_on_equal;
+	uint64_t keep_drafts_seconds; /* of failed runs; 0: for ever */
+};
+
+struct draft_area;
+
+struct store {
+	struct kv *kv;
+	struct blob_store *blobs;
+	struct store_options options;
+	int root;   /* the store's directory */
+	int drafts; /* drafts/ in it */
+	int lock;   /* the lock file */
+	char *path; /* absolute, for messages */
+	uint64_t opened_at; /* seconds since the epoch */
+
+	pthread_mutex_t id_lock;
+	struct store_range {
+		uint64_t next, end;
+	} ranges[ID_KINDS];
+
+	pthread_mutex_t area_lock; /* core/draft.c */
+	struct draft_area *areas;
+
+	pthread_mutex_t reap_lock; /* core/reap.c */
+
+	/* A thread that removes files of ended runs, on request and once an hour. */
+	pthread_t janitor;
+	pthread_mutex_t janitor_lock;
+	pthread_cond_t janitor_wake;
+	bool janitor_started, janitor_asked, janitor_stop;
+};
+
+/*
+ * Opens a store, creating it when path is missing or an empty directory; then recovers: what a crash
+ * left half done is undone before this returns. On failure adds a plain sentence to why.
+ * -EBUSY in use, -EINVAL not a store, -EPROTO newer schema, -EACCES, ...
+ */
+int store_open(const char *path, const struct store_options *options, struct buf *why,
+	       struct store **ret);
+
+/*
+ * The same over any backends and a directory that has or gets drafts/; the store owns all three
+ * afterwards, also on failure. For tests.
+ */
+int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
+		    const struct store_options *options, struct store **ret);
+void store_close(struct store *store); /* NULL is fine */
+
+/* n consecutive new ids, the first of which is *ret. Touches the disk once in many calls. */
+int store_new_ids(struct store *store, enum store_id kind, uint64_t n, uint64_t *ret);
+
+/* There is something to sweep away. */
+void store_wake_janitor(struct store *store);
+
+/* Now, in nanoseconds since the epoch. */
+uint64_t store_now(void);
+
+#endif

@@ -1,0 +1,216 @@
+/*
+ * unshare.c - giving a draft's file an inode of its own again (draft_unshare in draft.h).
+ */
+#include "draft.h"
+#include "log.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/xattr.h>
+
+struct unsharing {
+	struct draft_top *top;
+	ino_t old_ino;
+	int spare; /* drafts/spare, where new inodes are made */
+	char spare_name[32];
+	int fd;	   /* the new inode */
+	unsigned moved; /* names that lead to it */
+};
+
+static int copy_range(int from, int to, off_t at, off_t end)
+{
+	while (at < end) {
+		off_t out = at;
+		ssize_t n = copy_file_range(from, &at, to, &out, (size_t)(end - out), 0);
+
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EIO;
+	}
+	return 0;
+}
+
+/* All bytes; holes stay holes. */
+static int copy_bytes(int from, int to, off_t size)
+{
+	off_t at = 0;
+
+	if (ftruncate(to, size) < 0)
+		return -errno;
+	while (at < size) {
+		off_t data = lseek(from, at, SEEK_DATA);
+		off_t hole;
+		int err;
+
+		if (data < 0)
+			return errno == ENXIO ? 0 : -errno;
+		hole = lseek(from, data, SEEK_HOLE);
+		if (hole < 0)
+			return -errno;
+		err = copy_range(from, to, data, hole);
+		if (err < 0)
+			return err;
+		at = hole;
+	}
+	return 0;
+}
+
+static int copy_xattrs(int from, int to)
+{
+	ssize_t size = flistxattr(from, NULL, 0);
+	autofree char *names = xmalloc(size > 0 ? (size_t)size : 1);
+
+	if (size > 0)
+		size = flistxattr(from, names, (size_t)size);
+	if (size < 0)
+		return errno == EOPNOTSUPP ? 0 : -errno;
+	for (char *name = names; name < names + size; name += strlen(name) + 1) {
+		char value[4096];
+		ssize_t n;
+
+		if (strncmp(name, "user.", 5) != 0 ||
+		    !strncmp(name, DRAFT_OWN_XATTRS, sizeof(DRAFT_OWN_XATTRS) - 1))
+			continue;
+		n = fgetxattr(from, name, value, sizeof(value));
+		if (n >= 0 && fsetxattr(to, name, value, (size_t)n, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* A new file with everything the old one has, under a spare name. */
+static int make_copy(struct unsharing *u, int from, const struct stat *st, bool truncate)
+{
+	struct timespec times[2] = { st->st_atim, st->st_mtim };
+	uint64_t n;
+	int err = store_new_ids(u->top->area->store, ID_BLOB, 1, &n);
+
+	if (err < 0)
+		return err;
+	snprintf(u->spare_name, sizeof(u->spare_name), "spare.%llx", (unsigned long long)n);
+	u->fd = openat(u->top->area->store->drafts, u->spare_name,
+		       O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (u->fd < 0)
+		return -errno;
+	if (!truncate)
+		err = copy_bytes(from, u->fd, st->st_size);
+	if (err == 0)
+		err = copy_xattrs(from, u->fd);
+	if (err == 0 && (fchown(u->fd, st->st_uid, st->st_gid) < 0 && errno != EPERM))
+		err = -errno;
+	if (err == 0 && fchmod(u->fd, st->st_mode & 07777) < 0)
+		err = -errno;
+	if (err == 0 && futimens(u->fd, times) < 0)
+		err = -errno;
+	/* The old bytes were durable; so are the new ones before they take the name. */
+	if (err == 0 && !truncate && fsync(u->fd) < 0)
+		err = -errno;
+	return err;
+}
+
+/* Makes one name lead to the new inode. */
+static int move_name(struct unsharing *u, int directory, const char *name)
+{
+	int drafts = u->top->area->store->drafts;
+	char extra[48];
+
+	snprintf(extra, sizeof(extra), "%s.%u", u->spare_name, u->moved);
+	if (linkat(drafts, u->spare_name, drafts, extra, 0) < 0)
+		return -errno;
+	if (renameat(drafts, extra, directory, name) < 0) {
+		int err = -errno;
+
+		unlinkat(drafts, extra, 0);
+		return err;
+	}
+	u->moved++;
+	return 0;
+}
+
+static bool leads_to(int directory, const char *name, ino_t ino)
+{
+	struct stat st;
+
+	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == ino;
+}
+
+/* Moves every name of the old inode at or below this one. Only for hard-linked files. */
+static int move_names_below(struct unsharing *u, int directory, const char *name, unsigned char type)
+{
+	int fd, err = 0;
+	DIR *dir;
+
+	if (type != DT_DIR && type != DT_UNKNOWN)
+		return leads_to(directory, name, u->old_ino) ? move_name(u, directory, name) : 0;
+	fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+		return leads_to(directory, name, u->old_ino) ? move_name(u, directory, name) : 0;
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		return -errno;
+	for (struct dirent *e; err == 0 && (e = readdir(dir));) {
+		bool dots = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
+
+		/* The listing has the inode number: other files cost nothing. */
+		if (!dots && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN ||
+			      e->d_ino == u->old_ino))
+			err = move_names_below(u, fd, e->d_name, e->d_type);
+	}
+	closedir(dir);
+	return err;
+}
+
+static int move_names(struct unsharing *u, int directory, const char *name, nlink_t names)
+{
+	int err = 0;
+
+	if (name && leads_to(directory, name, u->old_ino))
+		err = move_name(u, directory, name);
+	if (err == 0 && u->moved < names)
+		err = move_names_below(u, u->top->area->fd, u->top->name, DT_UNKNOWN);
+	return err;
+}
+
+int draft_unshare(struct draft_top *top, int fd, int directory, const char *name, bool truncate,
+		  draft_swap *swap, void *arg)
+{
+	struct draft_area *area = top->area;
+	struct unsharing u = { .top = top, .fd = -1 };
+	struct stat st, fresh;
+	int err;
+
+	LOCKED(&area->unshare);
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!draft_fd_is_shared(fd, &st, NULL))
+		return 0;
+	u.old_ino = st.st_ino;
+	err = make_copy(&u, fd, &st, truncate);
+	if (err == 0) {
+		EXCLUSIVE(&area->lock);
+
+		if (area->phase != DRAFT_OPEN)
+			err = area->phase == DRAFT_GONE ? -ESTALE : -EROFS;
+		/* Names and mode may have changed during the copy, the bytes cannot have. */
+		if (err == 0 && fstat(fd, &fresh) == 0 && fresh.st_mode != st.st_mode)
+			fchmod(u.fd, fresh.st_mode & 07777);
+		if (err == 0)
+			err = move_names(&u, directory, name, draft_names(&fresh, true));
+		unlinkat(area->store->drafts, u.spare_name, 0);
+		if (err == 0 && fstat(u.fd, &fresh) < 0)
+			err = -errno;
+		if (err == 0) {
+			draft_touch(top, fresh.st_ino);
+			err = swap(arg, u.fd, &fresh);
+		}
+	} else if (u.fd >= 0) {
+		unlinkat(area->store->drafts, u.spare_name, 0);
+	}
+	if (u.fd >= 0)
+		close(u.fd);
+	if (err < 0 && err != -ESTALE && err != -EROFS)
+		log_errno(err, "copying a logged file of run %u for writing", area->run);
+	return err;
+}

@@ -1,0 +1,458 @@
+/*
+ * draft_edit.c - changing names and attributes in a draft, as the local filesystem below it does.
+ */
+#include "as_caller.h"
+#include "draft_node.h"
+#include "tree.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define SET_ID (S_ISUID | S_ISGID)
+
+/* The descriptor of the directory a change is made in. */
+static int change_fd(const struct draft_spot *spot)
+{
+	int err = draft_may_change(spot->area);
+
+	return err < 0 ? err : draft_spot_fd(spot);
+}
+
+/* A name appeared or went: drafts themselves, at the top, are a set that logging looks at. */
+static void touch_name(const struct draft_spot *spot)
+{
+	struct draft_top *names;
+
+	draft_touch(spot->top, 0);
+	if (spot->parent)
+		return;
+	names = draft_top_get(spot->area, "");
+	draft_touch(names, 0);
+	draft_top_put(names);
+}
+
+static int make(enum draft_make what, int fd, const char *name, mode_t mode, const char *target)
+{
+	switch (what) {
+	case DRAFT_MAKE_NODE:
+		return mknodat(fd, name, mode, 0);
+	case DRAFT_MAKE_DIRECTORY:
+		return mkdirat(fd, name, mode & 07777);
+	case DRAFT_MAKE_LINK:
+		break;
+	}
+	return symlinkat(target, fd, name);
+}
+
+int draft_do_make(const struct draft_spot *spot, const struct vfs_call *call,
+		  enum draft_make what, const char *name, mode_t mode, const char *target,
+		  struct node *ret)
+{
+	int fd;
+
+	if (what == DRAFT_MAKE_NODE && (mode & SET_ID))
+		return -EPERM;
+	SHARED(&spot->area->lock);
+	fd = change_fd(spot);
+	if (fd < 0)
+		return fd;
+	touch_name(spot);
+	{
+		AS_CALLER(call);
+
+		if (make(what, fd, name, mode, target) < 0)
+			return -errno;
+	}
+	return draft_lookup(spot, name, ret);
+}
+
+/* Makes the file, or finds it made by somebody else, and opens it. */
+static int create_locked(const struct draft_spot *spot, const struct vfs_call *call,
+			 const char *name, mode_t mode, int flags, struct vfs_open *ret)
+{
+	struct node spec, *node;
+	struct stat st;
+	int fd, dir = change_fd(spot);
+
+	if (dir < 0)
+		return dir;
+	touch_name(spot);
+	{
+		AS_CALLER(call);
+
+		fd = openat(dir, name, draft_open_flags(flags) | O_CREAT | O_EXCL, mode & 07777);
+	}
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	draft_fill(spot, name, &st, &spec);
+	node = node_intern(spot->vfs->nodes, &spec);
+	ret->handle = draft_handle_new(node, fd, flags, st.st_ino);
+	ret->keep_cache = true;
+	return 0;
+}
+
+int draft_do_create(const struct draft_spot *spot, const struct vfs_call *call, const char *name,
+		    mode_t mode, int flags, struct vfs_open *ret)
+{
+	struct node spec, *node;
+	int err;
+
+	if (mode & SET_ID)
+		return -EPERM;
+	{
+		SHARED(&spot->area->lock);
+		err = create_locked(spot, call, name, mode, flags, ret);
+	}
+	if (err != -EEXIST || (flags & O_EXCL))
+		return err;
+	{
+		SHARED(&spot->area->lock);
+		err = draft_lookup(spot, name, &spec);
+	}
+	if (err < 0)
+		return err;
+	node = node_intern(spot->vfs->nodes, &spec);
+	err = draft_open(spot->vfs, call, node, flags & ~O_CREAT, ret);
+	if (err < 0) {
+		node_forget(spot->vfs->nodes, node->ino, 1);
+		node_put(spot->vfs->nodes, node);
+	}
+	return err;
+}
+
+int draft_do_link(const struct draft_spot *spot, struct node *node, const char *name)
+{
+	struct draft_file *f = node->kind == &kind_draft ? draft_file(node) : NULL;
+	struct draft_path path;
+	int fd, err;
+
+	/* Each draft is a filesystem of its own here; /proc's magic links lead to the inode itself. */
+	if (!f || f->top != spot->top || !spot->parent)
+		return -EXDEV;
+	SHARED(&spot->area->lock);
+	fd = change_fd(spot);
+	if (fd < 0)
+		return fd;
+	err = draft_node_path(node, &path);
+	if (err < 0)
+		return err;
+	draft_touch(f->top, node->backing);
+	if (linkat(AT_FDCWD, path.text, fd, name, f->fd >= 0 ? AT_SYMLINK_FOLLOW : 0) < 0)
+		return -errno;
+	return 0;
+}
+
+static bool is_known_as(const struct draft_file *f, const struct node *parent, const char *name)
+{
+	return f->fd < 0 && f->parent == parent && !strcmp(f->name, name);
+}
+
+/*
+ * A name is about to go. If the kernel knows the inode, its node keeps it by descriptor, and is
+ * returned with a reference.
+ */
+static int pin_victim(const struct draft_spot *spot, int dir, const char *name,
+		      struct node **ret_node, bool *ret_last)
+{
+	struct draft_file *f;
+	struct stat st;
+	int err = 0;
+
+	*ret_node = NULL;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	*ret_node = node_get_backing(spot->vfs->nodes, st.st_ino);
+	if (!*ret_node)
+		return 0;
+	f = draft_file(*ret_node);
+	*ret_last = S_ISDIR(st.st_mode) ||
+		    draft_names(&st, draft_is_shared(dir, name, &st, NULL)) <= 1;
+	if (is_known_as(f, spot->parent, name) && !S_ISDIR(f->type)) {
+		f->fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		err = f->fd < 0 ? -errno : 0;
+	}
+	if (err < 0) {
+		node_put(spot->vfs->nodes, *ret_node);
+		*ret_node = NULL;
+	}
+	return err;
+}
+
+/* The name went, or it did not. */
+static void settle_victim(const struct draft_spot *spot, struct node *node, bool last, bool went)
+{
+	if (!node)
+		return;
+	if (went && last)
+		draft_file(node)->gone = true;
+	node_put(spot->vfs->nodes, node);
+}
+
+int draft_do_remove(const struct draft_spot *spot, const char *name, bool directory)
+{
+	struct node *victim;
+	bool last = false;
+	int err, dir;
+
+	EXCLUSIVE(&spot->area->lock);
+	dir = change_fd(spot);
+	if (dir < 0)
+		return dir;
+	err = pin_victim(spot, dir, name, &victim, &last);
+	if (err < 0)
+		return err;
+	touch_name(spot);
+	err = unlinkat(dir, name, directory ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
+	settle_victim(spot, victim, last, err == 0);
+	return err;
+}
+
+/* The node that the name is moved of learns its new name. */
+static void move_node(const struct draft_spot *from, const char *name,
+		      const struct draft_spot *to, const char *new_name, struct node *node)
+{
+	struct node_table *nodes = from->vfs->nodes;
+	struct draft_file *f = draft_file(node);
+	struct node *old = f->parent;
+
+	if (f->parent != from->parent || strcmp(f->name, name) != 0)
+		return;
+	if (to->parent)
+		node_hold(nodes, to->parent);
+	f->parent = to->parent;
+	free(f->name);
+	f->name = xstrdup(new_name);
+	if (old)
+		node_put(nodes, old);
+}
+
+/* The node of a name, if the kernel knows one, with a reference. */
+static struct node *node_at(const struct draft_spot *spot, int dir, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return NULL;
+	return node_get_backing(spot->vfs->nodes, st.st_ino);
+}
+
+static int rename_locked(const struct draft_spot *from, int dir, const char *name,
+			 const struct draft_spot *to, int to_dir, const char *new_name,
+			 unsigned flags)
+{
+	struct node *moved = node_at(from, dir, name), *other = NULL;
+	bool exchange = flags & RENAME_EXCHANGE, last = false;
+	int err;
+
+	/* Two names of one inode: rename(2) does nothing, and nothing must be forgotten. */
+	other = node_at(to, to_dir, new_name);
+	if (other && !exchange && other != moved) {
+		node_put(to->vfs->nodes, other);
+		err = pin_victim(to, to_dir, new_name, &other, &last);
+		if (err < 0)
+			other = NULL;
+	}
+	err = renameat2(dir, name, to_dir, new_name, flags) < 0 ? -errno : 0;
+	if (err == 0 && moved && moved != other)
+		move_node(from, name, to, new_name, moved);
+	if (err == 0 && exchange && other && moved != other)
+		move_node(to, new_name, from, name, other);
+	if (err == 0 && !from->parent)
+		draft_top_rename(from->area, name, new_name, exchange);
+	settle_victim(to, other, last && !exchange && other != moved, err == 0);
+	if (moved)
+		node_put(from->vfs->nodes, moved);
+	return err;
+}
+
+int draft_do_rename(const struct draft_spot *from, const char *name, const struct draft_spot *to,
+		    const char *new_name, unsigned flags)
+{
+	int dir, to_dir;
+
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;
+	/* Drafts are moved among themselves; inside a draft, what is in it. */
+	if (from->area != to->area || (from->parent == NULL) != (to->parent == NULL) ||
+	    (from->parent && from->top != to->top))
+		return -EXDEV;
+	EXCLUSIVE(&from->area->lock);
+	dir = change_fd(from);
+	to_dir = dir < 0 ? dir : change_fd(to);
+	if (to_dir < 0)
+		return to_dir;
+	touch_name(from);
+	touch_name(to);
+	return rename_locked(from, dir, name, to, to_dir, new_name, flags);
+}
+
+static int draft_create(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+			const char *name, mode_t mode, int flags, struct vfs_open *ret)
+{
+	struct draft_spot spot = draft_spot_of(dir);
+
+	(void)vfs;
+	return draft_do_create(&spot, call, name, mode, flags, ret);
+}
+
+static int draft_mknod(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		       const char *name, mode_t mode, struct node *ret)
+{
+	struct draft_spot spot = draft_spot_of(dir);
+
+	(void)vfs;
+	return draft_do_make(&spot, call, DRAFT_MAKE_NODE, name, mode, NULL, ret);
+}
+
+static int draft_mkdir(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		       const char *name, mode_t mode, struct node *ret)
+{
+	struct draft_spot spot = draft_spot_of(dir);
+
+	(void)vfs;
+	return draft_do_make(&spot, call, DRAFT_MAKE_DIRECTORY, name, mode, NULL, ret);
+}
+
+static int draft_symlink(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+			 const char *name, const char *target, struct node *ret)
+{
+	struct draft_spot spot = draft_spot_of(dir);
+
+	(void)vfs;
+	return draft_do_make(&spot, call, DRAFT_MAKE_LINK, name, 0, target, ret);
+}
+
+static int draft_link(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		      struct node *dir, const char *name)
+{
+	struct draft_spot spot = draft_spot_of(dir);
+
+	(void)vfs;
+	(void)call;
+	return draft_do_link(&spot, node, name);
+}
+
+static int draft_unlink(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+			const char *name)
+{
+	struct draft_spot spot = draft_spot_of(dir);
+
+	(void)vfs;
+	(void)call;
+	return draft_do_remove(&spot, name, false);
+}
+
+static int draft_rmdir(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		       const char *name)
+{
+	struct draft_spot spot = draft_spot_of(dir);
+
+	(void)vfs;
+	(void)call;
+	return draft_do_remove(&spot, name, true);
+}
+
+/* Directories of drafts and outputs/ itself are renamed between by one hook each: see vfs_rename(). */
+static int draft_rename(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+			const char *name, struct node *new_dir, const char *new_name,
+			unsigned flags)
+{
+	struct draft_spot from = draft_spot_of(dir), to = draft_spot_of(new_dir);
+
+	(void)vfs;
+	(void)call;
+	return draft_do_rename(&from, name, &to, new_name, flags);
+}
+
+const struct node_edit draft_edit = {
+	.create = draft_create,
+	.mknod = draft_mknod,
+	.mkdir = draft_mkdir,
+	.symlink = draft_symlink,
+	.link = draft_link,
+	.unlink = draft_unlink,
+	.rmdir = draft_rmdir,
+	.rename = draft_rename,
+};
+
+static int set_owner(struct node *node, const struct draft_path *path, const struct stat *set,
+		     unsigned what)
+{
+	int flags = draft_file(node)->fd >= 0 ? 0 : AT_SYMLINK_NOFOLLOW;
+
+	if (what & (VFS_SET_UID | VFS_SET_GID) &&
+	    fchownat(AT_FDCWD, path->text, what & VFS_SET_UID ? set->st_uid : (uid_t)-1,
+		     what & VFS_SET_GID ? set->st_gid : (gid_t)-1, flags) < 0)
+		return -errno;
+	/* Never of a symbolic link: the kernel does not ask for that. */
+	if (what & VFS_SET_MODE && fchmodat(AT_FDCWD, path->text, set->st_mode & 07777, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+static struct timespec new_time(const struct timespec *given, unsigned what, unsigned set,
+				unsigned now)
+{
+	if (what & now)
+		return (struct timespec){ .tv_nsec = UTIME_NOW };
+	return what & set ? *given : (struct timespec){ .tv_nsec = UTIME_OMIT };
+}
+
+static int set_times(struct node *node, const struct draft_path *path, const struct stat *set,
+		     unsigned what)
+{
+	struct timespec times[2] = {
+		new_time(&set->st_atim, what, VFS_SET_ATIME, VFS_SET_ATIME_NOW),
+		new_time(&set->st_mtim, what, VFS_SET_MTIME, VFS_SET_MTIME_NOW),
+	};
+	int flags = draft_file(node)->fd >= 0 ? 0 : AT_SYMLINK_NOFOLLOW;
+
+	if (!(what & (VFS_SET_ATIME | VFS_SET_MTIME | VFS_SET_ATIME_NOW | VFS_SET_MTIME_NOW)))
+		return 0;
+	return utimensat(AT_FDCWD, path->text, times, flags) < 0 ? -errno : 0;
+}
+
+static int set_attr_locked(struct node *node, const struct stat *set, unsigned what)
+{
+	struct draft_file *f = draft_file(node);
+	struct draft_path path;
+	int err = draft_may_change(f->area);
+
+	if (err == 0)
+		err = draft_node_path(node, &path);
+	if (err < 0)
+		return err;
+	draft_touch(f->top, node->backing);
+	if (what & VFS_SET_SIZE && truncate(path.text, set->st_size) < 0)
+		return -errno;
+	err = set_owner(node, &path, set, what);
+	return err < 0 ? err : set_times(node, &path, set, what);
+}
+
+int draft_set_attr(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		   struct handle *handle, const struct stat *set, unsigned what)
+{
+	struct draft_file *f = draft_file(node);
+	bool unreadable = what & VFS_SET_MODE && !(set->st_mode & S_IRUSR) && vfs->owner != 0;
+
+	(void)call;
+	(void)handle;
+	if (what & VFS_SET_MODE && !S_ISDIR(f->type) && set->st_mode & SET_ID)
+		return -EPERM;
+	/* A daemon that is not root could no longer read the version's bytes either. */
+	if (what & VFS_SET_SIZE || unreadable) {
+		int err = draft_node_unshare(node, what & VFS_SET_SIZE && set->st_size == 0);
+
+		if (err < 0)
+			return err;
+	}
+	SHARED(&f->area->lock);
+	return set_attr_locked(node, set, what);
+}

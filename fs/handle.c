@@ -1,0 +1,342 @@
+#include "handle.h"
+
+#include "vfs_private.h"
+
+#include <fcntl.h>
+
+/* A text that is written may grow to this, bytes. */
+#define TEXT_MAX (1u << 20)
+
+struct text_handle {
+	struct handle handle;
+	pthread_mutex_t lock;
+	struct buf text;
+	bool append;
+	bool dirty; /* something is not accepted yet */
+};
+
+static ssize_t text_read(struct handle *h, void *to, size_t len, off_t offset)
+{
+	struct text_handle *t = container_of(h, struct text_handle, handle);
+
+	LOCKED(&t->lock);
+	if (offset < 0 || (size_t)offset >= t->text.len)
+		return 0;
+	if (len > t->text.len - (size_t)offset)
+		len = t->text.len - (size_t)offset;
+	memcpy(to, t->text.data + offset, len);
+	return (ssize_t)len;
+}
+
+static int accept_text(struct text_handle *t, const struct vfs_call *call, struct slice text)
+{
+	struct handle *h = &t->handle;
+
+	return h->node->kind->accept(h->vfs, call, h->node, text);
+}
+
+/* A command: each write is one, wherever the kernel thinks it belongs. */
+static ssize_t command_write(struct text_handle *t, const struct vfs_call *call, const void *from,
+			     size_t len)
+{
+	int err = accept_text(t, call, slice(from, len));
+
+	return err < 0 ? err : (ssize_t)len;
+}
+
+static ssize_t text_write(struct handle *h, const struct vfs_call *call, const void *from,
+			  size_t len, off_t offset)
+{
+	struct text_handle *t = container_of(h, struct text_handle, handle);
+	size_t at = (size_t)offset;
+	int err;
+
+	if (h->node->kind->commands)
+		return command_write(t, call, from, len);
+	LOCKED(&t->lock);
+	if (t->append)
+		at = t->text.len;
+	if (at > TEXT_MAX || len > TEXT_MAX - at)
+		return -EFBIG;
+	while (t->text.len < at)
+		buf_add_char(&t->text, '\0');
+	if (at + len > t->text.len) {
+		size_t more = at + len - t->text.len;
+
+		memset(buf_reserve(&t->text, more), 0, more);
+		t->text.len += more;
+		t->text.data[t->text.len] = '\0';
+	}
+	memcpy(t->text.data + at, from, len);
+	err = accept_text(t, call, buf_slice(&t->text));
+	/* Shells ignore what close(2) says, so what is wrong is said here. */
+	t->dirty = err < 0;
+	return err < 0 ? err : (ssize_t)len;
+}
+
+static int text_flush(struct handle *h, const struct vfs_call *call)
+{
+	struct text_handle *t = container_of(h, struct text_handle, handle);
+	int err;
+
+	if (h->node->kind->commands)
+		return 0;
+	LOCKED(&t->lock);
+	if (!t->dirty)
+		return 0;
+	err = accept_text(t, call, buf_slice(&t->text));
+	t->dirty = false;
+	return err;
+}
+
+static void text_release(struct handle *h)
+{
+	struct text_handle *t = container_of(h, struct text_handle, handle);
+
+	buf_release(&t->text);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
+static const struct handle_ops text_ops = {
+	.read = text_read,
+	.write = text_write,
+	.flush = text_flush,
+	.release = text_release,
+};
+
+int handle_open_text(struct vfs *vfs, const struct vfs_call *call, struct node *node, int flags,
+		     struct vfs_open *ret)
+{
+	const struct node_kind *kind = node->kind;
+	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	struct text_handle *t;
+	int err = 0;
+
+	(void)call;
+	if (writes && !kind->accept)
+		return node_refuse(node);
+	t = xcalloc(1, sizeof(*t));
+	t->handle = (struct handle){ &text_ops, vfs, node };
+	pthread_mutex_init(&t->lock, NULL);
+	t->append = flags & O_APPEND;
+	if ((flags & O_TRUNC) && !kind->commands)
+		t->dirty = true;
+	else
+		err = kind->render(vfs, node, &t->text);
+	if (err < 0) {
+		text_release(&t->handle);
+		return err;
+	}
+	*ret = (struct vfs_open){ .handle = &t->handle, .direct_io = !kind->sealed,
+				  .keep_cache = kind->sealed };
+	return 0;
+}
+
+/* The listing of kinds that have fixed children and next. A cookie is an entry's place. */
+struct child_listing {
+	struct listing listing;
+	struct vfs *vfs;
+	struct node *dir; /* borrowed from the handle */
+	off_t place;
+	size_t fixed;
+	struct buf after; /* the last name of next */
+	struct node spec;
+};
+
+static int child_step(struct child_listing *l, struct listed *ret)
+{
+	const struct node_kind *kind = l->dir->kind;
+
+	node_spec_release(&l->spec);
+	if (kind->fixed && kind->fixed[l->fixed].name) {
+		node_fixed_child(l->dir, l->fixed, &l->spec);
+		ret->name = kind->fixed[l->fixed++].name;
+		return 1;
+	}
+	if (!kind->next)
+		return 0;
+	for (;;) {
+		AUTO(buf_release) struct buf name = BUF_INIT;
+		int more = kind->next(l->vfs, l->dir, buf_str(&l->after), &name, &l->spec);
+
+		if (more <= 0)
+			return more;
+		buf_reset(&l->after);
+		buf_add_slice(&l->after, buf_slice(&name));
+		ret->name = buf_str(&l->after);
+		return 1;
+	}
+}
+
+static int child_next(struct listing *listing, struct listed *ret)
+{
+	struct child_listing *l = container_of(listing, struct child_listing, listing);
+	int more = 1;
+
+	*ret = (struct listed){ .cookie = l->place + 1 };
+	if (l->place < 2) {
+		ret->name = l->place == 0 ? "." : "..";
+		ret->ino = l->place == 0 ? l->dir->ino : VFS_ROOT;
+		ret->type = S_IFDIR;
+	} else {
+		more = child_step(l, ret);
+		if (more <= 0)
+			return more;
+		ret->ino = l->spec.ino;
+		ret->type = l->spec.kind->type;
+		ret->spec = &l->spec;
+	}
+	l->place++;
+	return more;
+}
+
+static int child_seek(struct listing *listing, off_t cookie)
+{
+	struct child_listing *l = container_of(listing, struct child_listing, listing);
+	struct listed entry;
+
+	l->place = 0;
+	l->fixed = 0;
+	buf_reset(&l->after);
+	while (l->place < cookie) {
+		int more = child_next(listing, &entry);
+
+		if (more <= 0)
+			return more;
+	}
+	return 0;
+}
+
+static void child_close(struct listing *listing)
+{
+	struct child_listing *l = container_of(listing, struct child_listing, listing);
+
+	node_spec_release(&l->spec);
+	buf_release(&l->after);
+	free(l);
+}
+
+static const struct listing_ops child_ops = {
+	.seek = child_seek,
+	.next = child_next,
+	.close = child_close,
+};
+
+struct directory_handle {
+	struct handle handle;
+	pthread_mutex_t lock; /* the kernel may read one directory from two threads */
+	struct listing *listing;
+	off_t position;
+	bool held;	   /* entry was read, but did not fit */
+	struct listed entry;
+};
+
+static void directory_release(struct handle *h)
+{
+	struct directory_handle *d = container_of(h, struct directory_handle, handle);
+
+	d->listing->ops->close(d->listing);
+	pthread_mutex_destroy(&d->lock);
+	free(d);
+}
+
+static const struct handle_ops directory_ops = { .release = directory_release };
+
+int handle_open_directory(struct vfs *vfs, struct node *node, struct vfs_open *ret)
+{
+	struct directory_handle *d;
+	struct listing *listing;
+
+	if (node->kind->list) {
+		int err = node->kind->list(vfs, node, &listing);
+
+		if (err < 0)
+			return err;
+	} else {
+		struct child_listing *l = xcalloc(1, sizeof(*l));
+
+		l->listing.ops = &child_ops;
+		l->vfs = vfs;
+		l->dir = node;
+		listing = &l->listing;
+	}
+	d = xcalloc(1, sizeof(*d));
+	d->handle = (struct handle){ &directory_ops, vfs, node };
+	d->listing = listing;
+	pthread_mutex_init(&d->lock, NULL);
+	*ret = (struct vfs_open){ .handle = &d->handle, .keep_cache = node->kind->sealed };
+	return 0;
+}
+
+/* One entry to the caller: 0 taken, 1 no room, -errno. */
+static int give(struct directory_handle *d, const struct vfs_call *call, bool plus,
+		const struct listed *e, vfs_fill *fill, void *arg)
+{
+	struct vfs *vfs = d->handle.vfs;
+	struct vfs_entry entry = { .attr = { .st_ino = e->ino, .st_mode = e->type } };
+	struct node spec = { 0 };
+	int err = 0;
+
+	if (!plus || !strcmp(e->name, ".") || !strcmp(e->name, ".."))
+		return fill(arg, e->name, &entry, e->cookie) ? 1 : 0;
+	if (e->spec) {
+		spec = *e->spec;
+		*e->spec = (struct node){ 0 };
+	} else {
+		err = vfs_find(vfs, call, d->handle.node, e->name, &spec);
+	}
+	if (err == 0)
+		err = vfs_enter(vfs, &spec, &entry);
+	/* It went meanwhile: as if it had gone before. */
+	if (err < 0)
+		return err == -ENOENT || err == -ESTALE ? 0 : err;
+	if (!fill(arg, e->name, &entry, e->cookie))
+		return 0;
+	node_forget(vfs->nodes, entry.attr.st_ino, 1);
+	return 1;
+}
+
+int handle_read_directory(struct handle *h, const struct vfs_call *call, off_t offset, bool plus,
+			  vfs_fill *fill, void *arg)
+{
+	struct directory_handle *d = container_of(h, struct directory_handle, handle);
+	struct listing *l = d->listing;
+
+	LOCKED(&d->lock);
+	if (offset != d->position) {
+		int err = l->ops->seek(l, offset);
+
+		if (err < 0)
+			return err;
+		d->position = offset;
+		d->held = false;
+	}
+	for (;;) {
+		int result;
+
+		if (!d->held) {
+			result = l->ops->next(l, &d->entry);
+			if (result <= 0)
+				return result;
+		}
+		d->held = false;
+		result = give(d, call, plus, &d->entry, fill, arg);
+		if (result < 0)
+			return result;
+		if (result > 0) {
+			/* Next time the entry is found by its name: its node was given away. */
+			d->entry.spec = NULL;
+			d->held = true;
+			return 0;
+		}
+		d->position = d->entry.cookie;
+	}
+}
+
+int handle_sync_directory(struct handle *h, bool data_only)
+{
+	struct directory_handle *d = container_of(h, struct directory_handle, handle);
+
+	return d->listing->ops->fsync ? d->listing->ops->fsync(d->listing, data_only) : 0;
+}

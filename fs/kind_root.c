@@ -1,0 +1,68 @@
+/*
+ * kind_root.c - the root directory and its two texts.
+ */
+#include "tree.h"
+#include "vfs_private.h"
+
+#include "core/document.h"
+
+static const char readme[] =
+	"lineagefs: machine-learning artifacts and their lineage, as directories.\n"
+	"\n"
+	"Log an artifact\n"
+	"    mkdir runs/train-1                          start a run\n"
+	"    cp model.pt runs/train-1/outputs/           write what it makes: one file...\n"
+	"    mkdir runs/train-1/outputs/model            ...or a directory\n"
+	"    echo finished > runs/train-1/state          log all of it and end the run\n"
+	"    echo model > runs/train-1/log               or log one draft now, and go on\n"
+	"    echo 'model type=model' > runs/train-1/log  the same, saying what it is\n"
+	"    cat runs/train-1/log                        what was logged, or why not\n"
+	"    echo failed > runs/train-1/state            end it, logging nothing; the drafts stay\n"
+	"    echo running > runs/train-1/state           go on after all\n"
+	"\n"
+	"Use an artifact\n"
+	"    ln -s mnist:v3 runs/train-1/inputs/train    declare an input (also mnist:latest, or a path)\n"
+	"    ls runs/train-1/inputs/train/               and read it\n"
+	"\n"
+	"Browse\n"
+	"    artifacts/<name>/latest/files/              the newest version\n"
+	"    artifacts/<name>/v3/files/                  any version; none ever changes\n"
+	"    artifacts/<name>/v3/producer                -> the run that logged it first\n"
+	"    artifacts/<name>/v3/producers/              all runs that logged the same content\n"
+	"    artifacts/<name>/v3/consumers/              the runs that used it\n"
+	"    artifacts/<name>/v3/info.json               digest, sizes, times\n"
+	"    artifacts/<name>/v3/SHA256SUMS              cd files && sha256sum -c ../SHA256SUMS\n"
+	"    runs/<run>/inputs  runs/<run>/outputs       -> the versions it used and logged\n"
+	"\n"
+	"A name in outputs/ that starts with a dot is scratch: never logged, removed when the run ends.\n"
+	"Names are made of A-Z a-z 0-9 _ . = + , @ - and have 128 bytes at most.\n";
+
+int root_attr(struct vfs *vfs, struct node *node, struct stat *st)
+{
+	(void)vfs;
+	(void)node;
+	st->st_mode = 0755;
+	return 0;
+}
+
+int root_text_attr(struct vfs *vfs, struct node *node, struct stat *st)
+{
+	(void)vfs;
+	(void)node;
+	st->st_mode = 0444;
+	return 0;
+}
+
+int readme_render(struct vfs *vfs, struct node *node, struct buf *ret)
+{
+	(void)vfs;
+	(void)node;
+	buf_add_str(ret, readme);
+	return 0;
+}
+
+int status_render(struct vfs *vfs, struct node *node, struct buf *ret)
+{
+	(void)node;
+	return document_status(vfs->store, ret);
+}

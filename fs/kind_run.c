@@ -1,0 +1,269 @@
+/*
+ * kind_run.c - /runs, the runs in it, and their texts.
+ */
+#include "tree.h"
+#include "vfs_private.h"
+
+#include "core/document.h"
+#include "core/publish.h"
+#include "core/run.h"
+
+#include <stdio.h>
+
+static void run_node(uint32_t id, struct node *ret)
+{
+	*ret = (struct node){ .ino = ino_of_ids(INO_RUN, id, 0), .kind = &kind_run, .a = id };
+}
+
+int runs_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir, const char *child,
+	      struct node *ret)
+{
+	AUTO(run_release) struct run run = { 0 };
+	int err = run_find(vfs->store, slice_str(child), &run);
+
+	(void)call;
+	(void)dir;
+	if (err == 0)
+		run_node(run.id, ret);
+	return err;
+}
+
+int runs_next(struct vfs *vfs, struct node *dir, const char *after, struct buf *ret_name,
+	      struct node *ret)
+{
+	uint32_t id;
+	int more = run_next(vfs->store, slice_str(after), &id, ret_name);
+
+	(void)dir;
+	if (more > 0)
+		run_node(id, ret);
+	return more;
+}
+
+int runs_attr(struct vfs *vfs, struct node *node, struct stat *st)
+{
+	(void)vfs;
+	(void)node;
+	st->st_mode = 01777;
+	return 0;
+}
+
+static int runs_mkdir(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		      const char *name, mode_t mode, struct node *ret)
+{
+	uint32_t id;
+	int err = run_create(vfs->store, slice_str(name), call->uid, call->gid, mode, &id);
+
+	(void)dir;
+	if (err == 0)
+		run_node(id, ret);
+	return err;
+}
+
+static int runs_rmdir(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		      const char *name)
+{
+	(void)call;
+	(void)dir;
+	return run_remove(vfs->store, slice_str(name));
+}
+
+const struct node_edit runs_edit = {
+	.mkdir = runs_mkdir,
+	.rmdir = runs_rmdir,
+};
+
+/* A run's attributes: its directories may be written in while it runs, or goes on. */
+static int run_stat(struct vfs *vfs, struct node *node, struct run *run, struct stat *st)
+{
+	uint64_t at;
+	int err = run_get(vfs->store, node->a, run);
+
+	if (err < 0)
+		return err == -ENOENT ? -ESTALE : err;
+	at = run->ended ? run->ended : run->created;
+	st->st_uid = run->uid;
+	st->st_gid = run->gid;
+	st->st_mtim = (struct timespec){ (time_t)(at / 1000000000), (long)(at % 1000000000) };
+	st->st_mode = run->mode;
+	return 0;
+}
+
+int run_attr(struct vfs *vfs, struct node *node, struct stat *st)
+{
+	AUTO(run_release) struct run run = { 0 };
+	int err = run_stat(vfs, node, &run, st);
+
+	if (err == 0 && run.state == RUN_FINISHED && node->kind != &kind_run)
+		st->st_mode &= 0555;
+	return err;
+}
+
+int run_set_attr(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		 struct handle *handle, const struct stat *set, unsigned what)
+{
+	(void)call;
+	(void)handle;
+	if (!(what & (VFS_SET_MODE | VFS_SET_UID | VFS_SET_GID)))
+		return -EPERM;
+	return run_set_owner(vfs->store, node->a, what & VFS_SET_UID ? set->st_uid : (uid_t)-1,
+			     what & VFS_SET_GID ? set->st_gid : (gid_t)-1,
+			     what & VFS_SET_MODE ? set->st_mode & 0777 : (mode_t)-1);
+}
+
+int run_text_attr(struct vfs *vfs, struct node *node, struct stat *st)
+{
+	AUTO(run_release) struct run run = { 0 };
+	int err = run_stat(vfs, node, &run, st);
+
+	if (err == 0)
+		st->st_mode &= run.state == RUN_FINISHED || !node->kind->accept ? 0444 : 0666;
+	return err;
+}
+
+int run_link_attr(struct vfs *vfs, struct node *node, struct stat *st)
+{
+	AUTO(run_release) struct run run = { 0 };
+	int err = run_stat(vfs, node, &run, st);
+
+	st->st_mode = 0777;
+	return err;
+}
+
+int run_info_render(struct vfs *vfs, struct node *node, struct buf *ret)
+{
+	AUTO(run_release) struct run run = { 0 };
+	int err = run_get(vfs->store, node->a, &run);
+
+	return err < 0 ? err : document_run(vfs->store, &run, ret);
+}
+
+int run_log_render(struct vfs *vfs, struct node *node, struct buf *ret)
+{
+	return run_log_read(vfs->store, node->a, ret);
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* The next word of a text, taken off its front; empty at the end. */
+static struct slice next_word(struct slice *text)
+{
+	const char *p = text->data;
+	size_t from = 0, to;
+
+	while (from < text->len && is_blank(p[from]))
+		from++;
+	for (to = from; to < text->len && !is_blank(p[to]); to++)
+		;
+	*text = slice(p + to, text->len - to);
+	return slice(p + from, to - from);
+}
+
+static int refuse_command(struct vfs *vfs, uint32_t run, const char *what, struct slice word)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+
+	buf_printf(&text, "error: EINVAL: %s: %.*s\n", what,
+		   (int)(word.len < 200 ? word.len : 200), (const char *)word.data);
+	run_log_write(vfs->store, run, buf_slice(&text));
+	return -EINVAL;
+}
+
+/* <name> [type=T] */
+static int log_line_accept(struct vfs *vfs, const struct vfs_call *call, uint32_t run,
+			   struct slice line)
+{
+	struct cred cred = vfs_cred(call);
+	struct publish_request request = { .run = run, .cred = &cred, .stop = call->interrupted };
+	struct slice word;
+
+	request.name = next_word(&line);
+	if (request.name.len == 0)
+		return 0;
+	while ((word = next_word(&line)).len > 0) {
+		struct slice value;
+
+		if (!slice_starts(word, slice_str("type=")))
+			return refuse_command(vfs, run, "not an option of log", word);
+		value = slice((const char *)word.data + 5, word.len - 5);
+		if (!name_valid(value))
+			return refuse_command(vfs, run, "not a type", value);
+		request.type = value;
+	}
+	return publish(vfs->store, &request);
+}
+
+int run_log_accept(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		   struct slice text)
+{
+	const char *at = text.data, *end = at + text.len;
+
+	while (at < end) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		const char *stop = newline ? newline : end;
+		int err = log_line_accept(vfs, call, node->a, slice(at, (size_t)(stop - at)));
+
+		if (err < 0)
+			return err;
+		at = newline ? newline + 1 : end;
+	}
+	vfs_forget_cached(vfs, node->ino);
+	return 0;
+}
+
+int state_render(struct vfs *vfs, struct node *node, struct buf *ret)
+{
+	AUTO(run_release) struct run run = { 0 };
+	int err = run_get(vfs->store, node->a, &run);
+
+	if (err == 0)
+		buf_printf(ret, "%s\n", run_state_name(run.state));
+	return err;
+}
+
+/* The number of a fixed child of the run, by kind. */
+static uint64_t child_ino(uint32_t run, const struct node_kind *kind)
+{
+	uint32_t i = 0;
+
+	while (kind_run.fixed[i].kind != kind)
+		i++;
+	return ino_of_ids(INO_RUN, run, i + 2);
+}
+
+/* The drafts became links. */
+static void forget_drafts(struct vfs *vfs, uint32_t run)
+{
+	AUTO(buf_release) struct buf name = BUF_INIT;
+	uint64_t outputs = child_ino(run, &kind_outputs);
+	struct draft draft;
+
+	while (run_draft_next(vfs->store, run, buf_slice(&name), &draft, &name) > 0)
+		vfs_forget_name(vfs, outputs, buf_str(&name));
+	vfs_forget_cached(vfs, outputs);
+}
+
+int state_accept(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		 struct slice text)
+{
+	struct cred cred = vfs_cred(call);
+	struct publish_request finish = { .run = node->a, .cred = &cred,
+					  .stop = call->interrupted };
+	struct slice word = next_word(&text);
+	enum run_state state;
+	int err;
+
+	if (word.len == 0 && text.len == 0)
+		return 0;
+	if (run_state_parse(word, &state) < 0 || next_word(&text).len > 0)
+		return refuse_command(vfs, node->a, "not a state", word);
+	if (state != RUN_FINISHED)
+		return run_set_state(vfs->store, node->a, state);
+	err = publish(vfs->store, &finish);
+	if (err == 0)
+		forget_drafts(vfs, node->a);
+	return err;
+}

@@ -1,0 +1,182 @@
+/*
+ * kind_version.c - what stands in artifacts/<name>/v<N>/ beside its files.
+ */
+#include "tree.h"
+#include "vfs_private.h"
+
+#include "core/artifact.h"
+#include "core/document.h"
+#include "core/edge.h"
+#include "core/run.h"
+#include "core/tree.h"
+
+static int version_stat(struct vfs *vfs, uint32_t id, struct version *v, struct stat *st)
+{
+	int err = version_get_by_id(vfs->store, id, v);
+
+	if (err < 0)
+		return err == -ENOENT ? -ESTALE : err;
+	st->st_uid = v->uid;
+	st->st_gid = v->gid;
+	st->st_mtim = (struct timespec){ (time_t)(v->created / 1000000000),
+					 (long)(v->created % 1000000000) };
+	return 0;
+}
+
+int version_attr(struct vfs *vfs, struct node *node, struct stat *st)
+{
+	struct version v = { 0 };
+	int err = version_stat(vfs, node->a, &v, st);
+
+	st->st_mode = version_directory_mode(&v);
+	return err;
+}
+
+int version_text_attr(struct vfs *vfs, struct node *node, struct stat *st)
+{
+	struct version v = { 0 };
+	int err = version_stat(vfs, node->a, &v, st);
+
+	st->st_mode = version_file_mode(&v, false);
+	return err;
+}
+
+int version_link_attr(struct vfs *vfs, struct node *node, struct stat *st)
+{
+	struct version v = { 0 };
+	int err = version_stat(vfs, node->a, &v, st);
+
+	st->st_mode = 0777;
+	return err;
+}
+
+int sums_attr(struct vfs *vfs, struct node *node, struct stat *st)
+{
+	struct version v = { 0 };
+	int err = version_stat(vfs, node->a, &v, st);
+
+	st->st_mode = version_file_mode(&v, false);
+	st->st_size = (off_t)v.sums_size;
+	return err;
+}
+
+int sums_render(struct vfs *vfs, struct node *node, struct buf *ret)
+{
+	struct version v;
+	int err = version_get_by_id(vfs->store, node->a, &v);
+
+	if (err < 0)
+		return err;
+	buf_reserve(ret, v.sums_size);
+	return tree_sums(vfs->store->kv, v.page, ret);
+}
+
+int version_info_render(struct vfs *vfs, struct node *node, struct buf *ret)
+{
+	struct version v;
+	int err = version_get_by_id(vfs->store, node->a, &v);
+
+	return err < 0 ? err : document_version(vfs->store, &v, ret);
+}
+
+int producer_target(struct vfs *vfs, struct node *node, struct buf *ret)
+{
+	AUTO(run_release) struct run run = { 0 };
+	struct version v;
+	int err = version_get_by_id(vfs->store, node->a, &v);
+
+	if (err == 0)
+		err = run_get(vfs->store, v.run, &run);
+	if (err == 0)
+		buf_printf(ret, "../../../runs/%s", run.name);
+	return err;
+}
+
+int version_run_target(struct vfs *vfs, struct node *node, struct buf *ret)
+{
+	AUTO(run_release) struct run run = { 0 };
+	int err = run_get(vfs->store, node->b, &run);
+
+	if (err == 0)
+		buf_printf(ret, "../../../../runs/%s", run.name);
+	return err;
+}
+
+static void run_link_node(enum edge_side side, uint32_t version, uint32_t run, struct node *ret)
+{
+	bool producer = side == EDGE_VERSION_LOGGED_BY;
+
+	*ret = (struct node){
+		.ino = ino_of_ids(producer ? INO_PRODUCER : INO_CONSUMER, version, run),
+		.kind = producer ? &kind_producers_run : &kind_consumers_run,
+		.a = version,
+		.b = run,
+	};
+}
+
+static int find_run_link(struct vfs *vfs, enum edge_side side, struct node *dir,
+			 const char *child, struct node *ret)
+{
+	AUTO(run_release) struct run run = { 0 };
+	struct edge edge;
+	int err = run_find(vfs->store, slice_str(child), &run);
+
+	if (err == 0)
+		err = edge_get(vfs->store->kv, side, dir->a, run.id, &edge);
+	if (err == 0)
+		run_link_node(side, dir->a, run.id, ret);
+	return err;
+}
+
+/* In the order of the runs' ids, which is that of their starts. */
+static int next_run_link(struct vfs *vfs, enum edge_side side, struct node *dir,
+			 const char *after, struct buf *ret_name, struct node *ret)
+{
+	AUTO(run_release) struct run run = { 0 };
+	uint32_t id = 0;
+	int more;
+
+	if (after[0] != '\0') {
+		int err = run_find(vfs->store, slice_str(after), &run);
+
+		if (err < 0)
+			return err == -ENOENT ? 0 : err;
+		id = run.id;
+		run_release(&run);
+	}
+	more = edge_next(vfs->store->kv, side, dir->a, id, &id, NULL);
+	if (more <= 0)
+		return more;
+	more = run_get(vfs->store, id, &run);
+	if (more < 0)
+		return more;
+	buf_add_str(ret_name, run.name);
+	run_link_node(side, dir->a, id, ret);
+	return 1;
+}
+
+int producers_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		   const char *child, struct node *ret)
+{
+	(void)call;
+	return find_run_link(vfs, EDGE_VERSION_LOGGED_BY, dir, child, ret);
+}
+
+int producers_next(struct vfs *vfs, struct node *dir, const char *after, struct buf *ret_name,
+		   struct node *ret)
+{
+	return next_run_link(vfs, EDGE_VERSION_LOGGED_BY, dir, after, ret_name, ret);
+}
+
+int consumers_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		   const char *child, struct node *ret)
+{
+	(void)call;
+	return find_run_link(vfs, EDGE_VERSION_USED_BY, dir, child, ret);
+}
+
+int consumers_next(struct vfs *vfs, struct node *dir, const char *after, struct buf *ret_name,
+		   struct node *ret)
+{
+	return next_run_link(vfs, EDGE_VERSION_USED_BY, dir, after, ret_name, ret);
+}

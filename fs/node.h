@@ -1,0 +1,168 @@
+/*
+ * node.h - what a path of the mount is: a kind, two ids, and for some kinds a name or data of its own.
+ *
+ * Inode numbers are made of what a node is, so they need no table and are the same after every mount:
+ * six bits of class, then two ids of 29 bits, or one number of 58. No two paths have the same one.
+ * The number is also the kernel's node id. Only draft files differ: there the number is the backing
+ * file's, and stays with the node when the backing file is replaced (core/draft.h), for as long as
+ * the kernel knows the node.
+ *
+ * Nodes live in a table while the kernel knows them (lookups), or while somebody uses them
+ * (references). All functions are thread-safe.
+ */
+#ifndef FS_NODE_H
+#define FS_NODE_H
+
+#include "vfs.h"
+
+enum ino_class {
+	INO_FIXED,	/* slot */
+	INO_COLLECTION, /* collection, slot */
+	INO_VERSION,	/* version, slot */
+	INO_RUN,	/* run, slot */
+	INO_PRODUCER,	/* version, run */
+	INO_CONSUMER,	/* version, run */
+	INO_INPUT,	/* run, slot of the input */
+	INO_LOGGED,	/* run, version */
+	INO_ENDED,	/* run, slot of the draft */
+	INO_CONTENT,	/* number of the version's first, plus ordinal */
+	INO_DRAFT,	/* inode of the backing file */
+	INO_DRAFT_LATE, /* a counter: the backing inode's number was taken by a node that moved on */
+};
+
+#define INO_ID_BITS 29
+#define INO_NUMBER_BITS 58
+
+static inline uint64_t ino_of_number(enum ino_class class, uint64_t number)
+{
+	return (uint64_t)class << INO_NUMBER_BITS | (number & ((1ull << INO_NUMBER_BITS) - 1));
+}
+
+static inline uint64_t ino_of_ids(enum ino_class class, uint32_t a, uint32_t b)
+{
+	return ino_of_number(class, (uint64_t)a << INO_ID_BITS | b);
+}
+
+struct node {
+	uint64_t ino;
+	const struct node_kind *kind;
+	uint32_t a, b; /* ids, as the class says */
+	char *name;    /* of kinds that are found by it: a role, a run's name, ...; owned */
+	void *data;    /* of kinds that have more to remember; kind->release frees it */
+
+	/* Of the table. */
+	uint64_t backing; /* drafts: inode of the backing file; else 0 */
+	uint64_t lookups;
+	unsigned references;
+	struct node *next_ino, *next_backing;
+};
+
+/* A child that is always there. */
+struct node_fixed {
+	const char *name;
+	const struct node_kind *kind;
+};
+
+struct listing; /* fs/handle.h */
+
+/* Changing a directory. What is missing is answered as node_refuse() says. */
+struct node_edit {
+	/* Interns the node itself: one lookup, and the reference of the handle. */
+	int (*create)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		      const char *name, mode_t mode, int flags, struct vfs_open *ret_open);
+	int (*mknod)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		     const char *name, mode_t mode, struct node *ret);
+	int (*mkdir)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		     const char *name, mode_t mode, struct node *ret);
+	int (*symlink)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		       const char *name, const char *target, struct node *ret);
+	int (*link)(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		    struct node *dir, const char *name);
+	int (*unlink)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		      const char *name);
+	int (*rmdir)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		     const char *name);
+	int (*rename)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		      const char *name, struct node *new_dir, const char *new_name,
+		      unsigned flags);
+};
+
+/* Extended attributes in the user namespace. */
+struct node_xattrs {
+	ssize_t (*get)(struct vfs *vfs, struct node *node, const char *name, void *to, size_t size);
+	ssize_t (*list)(struct vfs *vfs, struct node *node, char *to, size_t size);
+	int (*set)(struct vfs *vfs, struct node *node, const char *name, const void *value,
+		   size_t size, int flags);
+	int (*remove)(struct vfs *vfs, struct node *node, const char *name);
+};
+
+/*
+ * One kind of path. A hook gets the node; one that is left out has one default answer, in node.c.
+ * find and next come from the same order and agree. What they fill is a node without lookups, not in
+ * the table yet: ino, kind, ids, name (owned), data (owned).
+ */
+struct node_kind {
+	const char *name; /* of the kind, for messages */
+	mode_t type;	  /* S_IFDIR, S_IFREG or S_IFLNK; drafts: 0, attr says */
+	bool sealed;	  /* never changes: editing is EROFS, attributes are kept for ever */
+	bool volatile_name; /* the name may come to mean something else: the kernel keeps it not long */
+	bool slow;	  /* accept may take long */
+
+	/* Directories: children always there (ended by a NULL name), then those that come and go. */
+	const struct node_fixed *fixed;
+	int (*find)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		    const char *name, struct node *ret);
+	/* The first child after a name ("" is the first): 1, 0 at the end, -errno. */
+	int (*next)(struct vfs *vfs, struct node *dir, const char *after, struct buf *ret_name,
+		    struct node *ret);
+	/* Instead of fixed and next: a listing of the kind's own. */
+	int (*list)(struct vfs *vfs, struct node *dir, struct listing **ret);
+
+	/* Owner, permission bits, times; st_size stays -1 when render or target tells it. */
+	int (*attr)(struct vfs *vfs, struct node *node, struct stat *st);
+	/* VFS_SET_MODE, _UID, _GID; drafts all. */
+	int (*set_attr)(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+			struct handle *handle, const struct stat *set, unsigned what);
+	int (*target)(struct vfs *vfs, struct node *node, struct buf *ret);
+	int (*render)(struct vfs *vfs, struct node *node, struct buf *ret);
+	/*
+	 * Text was written: the whole of it, or with commands set what one write(2) brought. Checks and
+	 * commits.
+	 */
+	int (*accept)(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		      struct slice text);
+	bool commands;
+	/* Opens data; without it render and accept make a text file. */
+	int (*open)(struct vfs *vfs, const struct vfs_call *call, struct node *node, int flags,
+		    struct vfs_open *ret);
+	const struct node_edit *edit;
+	const struct node_xattrs *xattrs;
+	void (*release)(struct node *node);
+};
+
+/* The table. */
+struct node_table;
+
+struct node_table *node_table_new(void);
+void node_table_free(struct node_table *t);
+/* The node of this number with a reference, or NULL. */
+struct node *node_get(struct node_table *t, uint64_t ino);
+/* The draft node of this backing inode with a reference, or NULL. */
+struct node *node_get_backing(struct node_table *t, uint64_t backing);
+void node_hold(struct node_table *t, struct node *node);
+void node_put(struct node_table *t, struct node *node);
+/*
+ * The table's node for what find or next filled, with one more lookup and a reference; takes over or
+ * frees name and data of spec.
+ */
+struct node *node_intern(struct node_table *t, struct node *spec);
+void node_forget(struct node_table *t, uint64_t ino, uint64_t lookups);
+/* The node's backing file was replaced by one of another inode. */
+void node_rebase(struct node_table *t, struct node *node, uint64_t backing);
+/* Frees name and data of a node that is not in the table. */
+void node_spec_release(struct node *spec);
+
+/* The errno of an operation that the kind has no hook for. */
+int node_refuse(const struct node *node);
+
+#endif

@@ -1,0 +1,279 @@
+#include "ops_private.h"
+
+static pthread_key_t scratch_key;
+static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
+
+struct scratch {
+	size_t size;
+	char data[];
+};
+
+static void scratch_init(void)
+{
+	if (pthread_key_create(&scratch_key, free) != 0)
+		abort();
+}
+
+char *ops_scratch(size_t size)
+{
+	struct scratch *s;
+
+	pthread_once(&scratch_once, scratch_init);
+	s = pthread_getspecific(scratch_key);
+	if (!s || s->size < size) {
+		free(s);
+		s = xmalloc(sizeof(*s) + size);
+		s->size = size;
+		pthread_setspecific(scratch_key, s);
+	}
+	return s->data;
+}
+
+void reply_status(fuse_req_t req, ssize_t err)
+{
+	fuse_reply_err(req, err < 0 ? (int)-err : 0);
+}
+
+void reply_bytes(fuse_req_t req, const char *bytes, ssize_t n)
+{
+	if (n < 0)
+		reply_status(req, n);
+	else
+		fuse_reply_buf(req, bytes, (size_t)n);
+}
+
+/* A reply that the kernel does not take, because the caller was interrupted, is undone. */
+static void reply_entry(fuse_req_t req, int err, const struct vfs_entry *entry)
+{
+	struct vfs *vfs = vfs_of(req);
+	struct fuse_entry_param e;
+
+	if (err) {
+		reply_status(req, err);
+		return;
+	}
+	e = entry_param(entry);
+	if (fuse_reply_entry(req, &e) != 0)
+		vfs_forget(vfs, e.ino, 1);
+}
+
+static void reply_attr(fuse_req_t req, int err, const struct stat *attr, double ttl)
+{
+	if (err)
+		reply_status(req, err);
+	else
+		fuse_reply_attr(req, attr, ttl);
+}
+
+static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct vfs_call call = call_of(req);
+	struct vfs_entry entry;
+	int err = vfs_lookup(vfs_of(req), &call, parent, name, &entry);
+
+	reply_entry(req, err, &entry);
+}
+
+static void on_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
+{
+	vfs_forget(vfs_of(req), ino, lookups);
+	fuse_reply_none(req);
+}
+
+static void on_forget_multi(fuse_req_t req, size_t n, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < n; i++)
+		vfs_forget(vfs_of(req), forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct vfs_call call = call_of(req);
+	struct stat attr;
+	double ttl;
+	int err = vfs_getattr(vfs_of(req), &call, ino, handle_of(fi), &attr, &ttl);
+
+	reply_attr(req, err, &attr, ttl);
+}
+
+static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *set, int to_set,
+		       struct fuse_file_info *fi)
+{
+	static const struct {
+		int fuse;
+		unsigned vfs;
+	} bits[] = {
+		{ FUSE_SET_ATTR_MODE, VFS_SET_MODE },
+		{ FUSE_SET_ATTR_UID, VFS_SET_UID },
+		{ FUSE_SET_ATTR_GID, VFS_SET_GID },
+		{ FUSE_SET_ATTR_SIZE, VFS_SET_SIZE },
+		{ FUSE_SET_ATTR_ATIME, VFS_SET_ATIME },
+		{ FUSE_SET_ATTR_MTIME, VFS_SET_MTIME },
+		{ FUSE_SET_ATTR_ATIME_NOW, VFS_SET_ATIME_NOW },
+		{ FUSE_SET_ATTR_MTIME_NOW, VFS_SET_MTIME_NOW },
+	};
+	struct vfs_call call = call_of(req);
+	struct stat attr;
+	double ttl;
+	unsigned what = 0;
+	int err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
+		if (to_set & bits[i].fuse)
+			what |= bits[i].vfs;
+	err = vfs_setattr(vfs_of(req), &call, ino, handle_of(fi), set, what, &attr, &ttl);
+	reply_attr(req, err, &attr, ttl);
+}
+
+static void on_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	AUTO(buf_release) struct buf target = BUF_INIT;
+	struct vfs_call call = call_of(req);
+	int err = vfs_readlink(vfs_of(req), &call, ino, &target);
+
+	if (err)
+		reply_status(req, err);
+	else
+		fuse_reply_readlink(req, buf_str(&target));
+}
+
+static void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct vfs_call call = call_of(req);
+	struct vfs_entry entry;
+	int err = vfs_mknod(vfs_of(req), &call, parent, name, mode, rdev, &entry);
+
+	reply_entry(req, err, &entry);
+}
+
+static void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct vfs_call call = call_of(req);
+	struct vfs_entry entry;
+	int err = vfs_mkdir(vfs_of(req), &call, parent, name, mode, &entry);
+
+	reply_entry(req, err, &entry);
+}
+
+static void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct vfs_call call = call_of(req);
+	struct vfs_entry entry;
+	int err = vfs_symlink(vfs_of(req), &call, target, parent, name, &entry);
+
+	reply_entry(req, err, &entry);
+}
+
+static void on_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	struct vfs_call call = call_of(req);
+	struct vfs_entry entry;
+	int err = vfs_link(vfs_of(req), &call, ino, parent, name, &entry);
+
+	reply_entry(req, err, &entry);
+}
+
+static void on_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct vfs_call call = call_of(req);
+
+	reply_status(req, vfs_unlink(vfs_of(req), &call, parent, name));
+}
+
+static void on_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct vfs_call call = call_of(req);
+
+	reply_status(req, vfs_rmdir(vfs_of(req), &call, parent, name));
+}
+
+static void on_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+		      const char *new_name, unsigned flags)
+{
+	struct vfs_call call = call_of(req);
+
+	reply_status(req,
+		     vfs_rename(vfs_of(req), &call, parent, name, new_parent, new_name, flags));
+}
+
+static void on_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs space = { 0 };
+	int err = vfs_statfs(vfs_of(req), &space);
+
+	(void)ino;
+	if (err)
+		reply_status(req, err);
+	else
+		fuse_reply_statfs(req, &space);
+}
+
+/* The kernel asks for security.* and system.* names all the time; the vfs need not hear of them. */
+static bool known_xattr(fuse_req_t req, const char *name)
+{
+	if (!strncmp(name, "user.", 5))
+		return true;
+	fuse_reply_err(req, EOPNOTSUPP);
+	return false;
+}
+
+static void reply_xattr(fuse_req_t req, const char *bytes, ssize_t n, size_t size)
+{
+	if (n >= 0 && size == 0)
+		fuse_reply_xattr(req, (size_t)n);
+	else
+		reply_bytes(req, bytes, n);
+}
+
+static void on_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	char *to;
+
+	if (!known_xattr(req, name))
+		return;
+	to = ops_scratch(size);
+	reply_xattr(req, to, vfs_getxattr(vfs_of(req), ino, name, to, size), size);
+}
+
+static void on_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	char *to = ops_scratch(size);
+
+	reply_xattr(req, to, vfs_listxattr(vfs_of(req), ino, to, size), size);
+}
+
+static void on_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+			size_t size, int flags)
+{
+	if (known_xattr(req, name))
+		reply_status(req, vfs_setxattr(vfs_of(req), ino, name, value, size, flags));
+}
+
+static void on_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	if (known_xattr(req, name))
+		reply_status(req, vfs_removexattr(vfs_of(req), ino, name));
+}
+
+void ops_add_names(struct fuse_lowlevel_ops *table)
+{
+	table->lookup = on_lookup;
+	table->forget = on_forget;
+	table->forget_multi = on_forget_multi;
+	table->getattr = on_getattr;
+	table->setattr = on_setattr;
+	table->readlink = on_readlink;
+	table->mknod = on_mknod;
+	table->mkdir = on_mkdir;
+	table->symlink = on_symlink;
+	table->link = on_link;
+	table->unlink = on_unlink;
+	table->rmdir = on_rmdir;
+	table->rename = on_rename;
+	table->statfs = on_statfs;
+	table->getxattr = on_getxattr;
+	table->listxattr = on_listxattr;
+	table->setxattr = on_setxattr;
+	table->removexattr = on_removexattr;
+}

@@ -1,0 +1,87 @@
+/*
+ * ops_private.h - what the files of ops share: ops.c is the session, ops_names.c the requests for
+ * names and attributes, ops_files.c those for open files and directories.
+ */
+#ifndef FS_OPS_PRIVATE_H
+#define FS_OPS_PRIVATE_H
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
+#include <semaphore.h>
+
+#include "jobs.h"
+#include "ops.h"
+#include "vfs.h"
+
+struct notifier;
+
+struct ops {
+	struct vfs *vfs;
+	struct fuse_session *session;
+	struct ops_options options;
+	char *mountpoint;
+	struct jobs jobs;
+	struct notifier *notifier;
+	pthread_t server; /* the thread in ops_serve() */
+	sem_t served;	  /* it has left the session's loop */
+	pthread_mutex_t lock;
+	struct open_file *open; /* everything the kernel has not released yet */
+};
+
+/* What fuse_file_info.fh points to. */
+struct open_file {
+	struct handle *handle;
+	struct open_file *next, **link;
+};
+
+static inline struct ops *ops_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static inline struct vfs *vfs_of(fuse_req_t req)
+{
+	return ops_of(req)->vfs;
+}
+
+static inline struct vfs_call call_of(fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return (struct vfs_call){
+		.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid, .umask = ctx->umask
+	};
+}
+
+static inline struct handle *handle_of(const struct fuse_file_info *fi)
+{
+	return fi ? ((struct open_file *)(uintptr_t)fi->fh)->handle : NULL;
+}
+
+static inline struct fuse_entry_param entry_param(const struct vfs_entry *entry)
+{
+	return (struct fuse_entry_param){
+		.ino = entry->attr.st_ino,
+		.attr = entry->attr,
+		.attr_timeout = entry->attr_ttl,
+		.entry_timeout = entry->entry_ttl,
+	};
+}
+
+/* Each fills in the requests it serves. */
+void ops_add_names(struct fuse_lowlevel_ops *table);
+void ops_add_files(struct fuse_lowlevel_ops *table);
+
+/*
+ * A buffer of the calling thread, for an answer of up to size bytes: allocating a megabyte for
+ * each read would map and unmap it each time.
+ */
+char *ops_scratch(size_t size);
+
+void reply_status(fuse_req_t req, ssize_t err);
+void reply_bytes(fuse_req_t req, const char *bytes, ssize_t n);
+
+/* Frees what the kernel has released, or never will. */
+void ops_release_file(struct ops *ops, struct open_file *file);
+
+#endif

@@ -1,0 +1,302 @@
+/*
+ * tree.c - the map of the mount: every kind of path, and every child that is always there. What is
+ * not listed here comes from a kind's find and next.
+ */
+#include "tree.h"
+
+/* / */
+const struct node_kind kind_root = {
+	.name = "root",
+	.type = S_IFDIR,
+	.fixed = (const struct node_fixed[]){
+		{ "README", &kind_readme },
+		{ "_status.json", &kind_status },
+		{ "artifacts", &kind_collections },
+		{ "runs", &kind_runs },
+		{ NULL, NULL },
+	},
+	.attr = root_attr,
+};
+
+const struct node_kind kind_readme = {
+	.name = "README",
+	.type = S_IFREG,
+	.sealed = true,
+	.attr = root_text_attr,
+	.render = readme_render,
+};
+
+const struct node_kind kind_status = {
+	.name = "_status.json",
+	.type = S_IFREG,
+	.attr = root_text_attr,
+	.render = status_render,
+};
+
+/* /artifacts */
+const struct node_kind kind_collections = {
+	.name = "artifacts",
+	.type = S_IFDIR,
+	.find = collections_find,
+	.next = collections_next,
+	.attr = collections_attr,
+	.edit = &collections_edit,
+};
+
+/* /artifacts/<name> */
+const struct node_kind kind_collection = {
+	.name = "collection",
+	.type = S_IFDIR,
+	.fixed = (const struct node_fixed[]){
+		{ "description", &kind_collection_description },
+		{ "type", &kind_collection_type },
+		{ NULL, NULL },
+	},
+	.find = collection_find_child, /* latest, v0, v1, ... */
+	.next = collection_next_child,
+	.attr = collection_attr,
+	.set_attr = collection_set_attr,
+};
+
+const struct node_kind kind_collection_type = {
+	.name = "type",
+	.type = S_IFREG,
+	.attr = collection_text_attr,
+	.render = collection_type_render,
+	.accept = collection_type_accept,
+};
+
+const struct node_kind kind_collection_description = {
+	.name = "description",
+	.type = S_IFREG,
+	.attr = collection_text_attr,
+	.render = collection_description_render,
+	.accept = collection_description_accept,
+};
+
+const struct node_kind kind_latest = {
+	.name = "latest",
+	.type = S_IFLNK,
+	.attr = latest_attr,
+	.target = latest_target,
+};
+
+/* /artifacts/<name>/v<N> */
+const struct node_kind kind_version = {
+	.name = "version",
+	.type = S_IFDIR,
+	.sealed = true,
+	.fixed = (const struct node_fixed[]){
+		{ "SHA256SUMS", &kind_sums },
+		{ "consumers", &kind_consumers },
+		{ "files", &kind_content_root },
+		{ "info.json", &kind_version_info },
+		{ "producer", &kind_producer },
+		{ "producers", &kind_producers },
+		{ NULL, NULL },
+	},
+	.attr = version_attr,
+};
+
+const struct node_kind kind_sums = {
+	.name = "SHA256SUMS",
+	.type = S_IFREG,
+	.sealed = true,
+	.attr = sums_attr,
+	.render = sums_render,
+};
+
+const struct node_kind kind_version_info = {
+	.name = "info.json",
+	.type = S_IFREG,
+	.attr = version_text_attr,
+	.render = version_info_render,
+};
+
+const struct node_kind kind_producer = {
+	.name = "producer",
+	.type = S_IFLNK,
+	.sealed = true,
+	.attr = version_link_attr,
+	.target = producer_target,
+};
+
+const struct node_kind kind_producers = {
+	.name = "producers",
+	.type = S_IFDIR,
+	.find = producers_find,
+	.next = producers_next,
+	.attr = version_attr,
+};
+
+const struct node_kind kind_consumers = {
+	.name = "consumers",
+	.type = S_IFDIR,
+	.find = consumers_find,
+	.next = consumers_next,
+	.attr = version_attr,
+};
+
+const struct node_kind kind_producers_run = {
+	.name = "producers/<run>",
+	.type = S_IFLNK,
+	.sealed = true,
+	.attr = version_link_attr,
+	.target = version_run_target,
+};
+
+const struct node_kind kind_consumers_run = {
+	.name = "consumers/<run>",
+	.type = S_IFLNK,
+	.volatile_name = true, /* a run may take a declared input back */
+	.attr = version_link_attr,
+	.target = version_run_target,
+};
+
+/* /artifacts/<name>/v<N>/files and below */
+const struct node_kind kind_content_root = {
+	.name = "files",
+	.type = S_IFDIR,
+	.sealed = true,
+	.find = content_find,
+	.list = content_list,
+	.attr = content_root_attr,
+};
+
+const struct node_kind kind_content_directory = {
+	.name = "directory of a version",
+	.type = S_IFDIR,
+	.sealed = true,
+	.find = content_find,
+	.list = content_list,
+	.attr = content_attr,
+	.release = content_release,
+};
+
+const struct node_kind kind_content_file = {
+	.name = "file of a version",
+	.type = S_IFREG,
+	.sealed = true,
+	.attr = content_attr,
+	.open = content_open,
+	.release = content_release,
+};
+
+const struct node_kind kind_content_link = {
+	.name = "link of a version",
+	.type = S_IFLNK,
+	.sealed = true,
+	.attr = content_attr,
+	.target = content_target,
+	.release = content_release,
+};
+
+/* /runs */
+const struct node_kind kind_runs = {
+	.name = "runs",
+	.type = S_IFDIR,
+	.find = runs_find,
+	.next = runs_next,
+	.attr = runs_attr,
+	.edit = &runs_edit,
+};
+
+/* /runs/<run> */
+const struct node_kind kind_run = {
+	.name = "run",
+	.type = S_IFDIR,
+	.fixed = (const struct node_fixed[]){
+		{ "info.json", &kind_run_info },
+		{ "inputs", &kind_inputs },
+		{ "log", &kind_run_log },
+		{ "outputs", &kind_outputs },
+		{ "state", &kind_state },
+		{ NULL, NULL },
+	},
+	.attr = run_attr,
+	.set_attr = run_set_attr,
+};
+
+const struct node_kind kind_run_info = {
+	.name = "info.json",
+	.type = S_IFREG,
+	.attr = run_text_attr,
+	.render = run_info_render,
+};
+
+const struct node_kind kind_run_log = {
+	.name = "log",
+	.type = S_IFREG,
+	.slow = true,
+	.commands = true,
+	.attr = run_text_attr,
+	.render = run_log_render,
+	.accept = run_log_accept,
+};
+
+const struct node_kind kind_state = {
+	.name = "state",
+	.type = S_IFREG,
+	.slow = true,
+	.commands = true,
+	.attr = run_text_attr,
+	.render = state_render,
+	.accept = state_accept,
+};
+
+/* /runs/<run>/inputs */
+const struct node_kind kind_inputs = {
+	.name = "inputs",
+	.type = S_IFDIR,
+	.find = inputs_find,
+	.next = inputs_next,
+	.attr = run_attr,
+	.edit = &inputs_edit,
+};
+
+const struct node_kind kind_input = {
+	.name = "inputs/<role>",
+	.type = S_IFLNK,
+	.attr = run_link_attr,
+	.target = input_target,
+};
+
+/* /runs/<run>/outputs: drafts, and links to what was logged */
+const struct node_kind kind_outputs = {
+	.name = "outputs",
+	.type = S_IFDIR,
+	.find = outputs_find,
+	.list = outputs_list,
+	.attr = run_attr,
+	.edit = &outputs_edit,
+};
+
+const struct node_kind kind_logged = {
+	.name = "outputs/<name>:v<N>",
+	.type = S_IFLNK,
+	.sealed = true,
+	.attr = run_link_attr,
+	.target = logged_target,
+};
+
+const struct node_kind kind_ended = {
+	.name = "outputs/<name>",
+	.type = S_IFLNK,
+	.sealed = true,
+	.attr = run_link_attr,
+	.target = ended_target,
+};
+
+/* /runs/<run>/outputs/<name> and below: whatever the run made there */
+const struct node_kind kind_draft = {
+	.name = "draft",
+	.find = draft_find,
+	.list = draft_list,
+	.attr = draft_attr,
+	.set_attr = draft_set_attr,
+	.target = draft_target,
+	.open = draft_open,
+	.edit = &draft_edit,
+	.xattrs = &draft_xattrs,
+	.release = draft_release,
+};

@@ -1,0 +1,125 @@
+/*
+ * tree.h - the kinds of paths that the mount has, and the hooks of each neighbourhood. The map itself
+ * is tree.c.
+ */
+#ifndef FS_TREE_H
+#define FS_TREE_H
+
+#include "node.h"
+
+extern const struct node_kind kind_root, kind_readme, kind_status;
+extern const struct node_kind kind_collections, kind_collection, kind_collection_type,
+	kind_collection_description, kind_latest;
+extern const struct node_kind kind_version, kind_producer, kind_producers, kind_producers_run,
+	kind_consumers, kind_consumers_run, kind_version_info, kind_sums;
+extern const struct node_kind kind_content_root, kind_content_directory, kind_content_file,
+	kind_content_link;
+extern const struct node_kind kind_runs, kind_run, kind_inputs, kind_input, kind_outputs,
+	kind_logged, kind_ended, kind_run_log, kind_state, kind_run_info;
+extern const struct node_kind kind_draft;
+
+#define HOOK_FIND(name)                                                                  \
+	int name(struct vfs *vfs, const struct vfs_call *call, struct node *dir,         \
+		 const char *child, struct node *ret)
+#define HOOK_NEXT(name)                                                                  \
+	int name(struct vfs *vfs, struct node *dir, const char *after,                   \
+		 struct buf *ret_name, struct node *ret)
+#define HOOK_LIST(name) int name(struct vfs *vfs, struct node *dir, struct listing **ret)
+#define HOOK_ATTR(name) int name(struct vfs *vfs, struct node *node, struct stat *st)
+#define HOOK_SET_ATTR(name)                                                              \
+	int name(struct vfs *vfs, const struct vfs_call *call, struct node *node,        \
+		 struct handle *handle, const struct stat *set, unsigned what)
+#define HOOK_TEXT(name) int name(struct vfs *vfs, struct node *node, struct buf *ret)
+#define HOOK_ACCEPT(name)                                                                \
+	int name(struct vfs *vfs, const struct vfs_call *call, struct node *node,        \
+		 struct slice text)
+#define HOOK_OPEN(name)                                                                  \
+	int name(struct vfs *vfs, const struct vfs_call *call, struct node *node,        \
+		 int flags, struct vfs_open *ret)
+
+/* kind_root.c */
+HOOK_ATTR(root_attr);
+HOOK_ATTR(root_text_attr);
+HOOK_TEXT(readme_render);
+HOOK_TEXT(status_render);
+
+/* kind_artifact.c */
+HOOK_FIND(collections_find);
+HOOK_NEXT(collections_next);
+HOOK_ATTR(collections_attr);
+extern const struct node_edit collections_edit;
+HOOK_FIND(collection_find_child);
+HOOK_NEXT(collection_next_child);
+HOOK_ATTR(collection_attr);
+HOOK_SET_ATTR(collection_set_attr);
+HOOK_ATTR(collection_text_attr);
+HOOK_TEXT(collection_type_render);
+HOOK_ACCEPT(collection_type_accept);
+HOOK_TEXT(collection_description_render);
+HOOK_ACCEPT(collection_description_accept);
+HOOK_ATTR(latest_attr);
+HOOK_TEXT(latest_target);
+
+/* kind_version.c */
+HOOK_ATTR(version_attr);
+HOOK_ATTR(version_text_attr);
+HOOK_ATTR(version_link_attr);
+HOOK_ATTR(sums_attr);
+HOOK_TEXT(producer_target);
+HOOK_FIND(producers_find);
+HOOK_NEXT(producers_next);
+HOOK_FIND(consumers_find);
+HOOK_NEXT(consumers_next);
+HOOK_TEXT(version_run_target);
+HOOK_TEXT(version_info_render);
+HOOK_TEXT(sums_render);
+
+/* kind_content.c */
+HOOK_FIND(content_find);
+HOOK_LIST(content_list);
+HOOK_ATTR(content_root_attr);
+HOOK_ATTR(content_attr);
+HOOK_TEXT(content_target);
+HOOK_OPEN(content_open);
+void content_release(struct node *node);
+
+/* kind_run.c */
+HOOK_FIND(runs_find);
+HOOK_NEXT(runs_next);
+HOOK_ATTR(runs_attr);
+extern const struct node_edit runs_edit;
+HOOK_ATTR(run_attr);
+HOOK_SET_ATTR(run_set_attr);
+HOOK_ATTR(run_text_attr);
+HOOK_ATTR(run_link_attr);
+HOOK_TEXT(run_info_render);
+HOOK_TEXT(run_log_render);
+HOOK_ACCEPT(run_log_accept);
+HOOK_TEXT(state_render);
+HOOK_ACCEPT(state_accept);
+
+/* kind_inputs.c */
+HOOK_FIND(inputs_find);
+HOOK_NEXT(inputs_next);
+HOOK_TEXT(input_target);
+extern const struct node_edit inputs_edit;
+
+/* kind_outputs.c */
+HOOK_FIND(outputs_find);
+HOOK_LIST(outputs_list);
+HOOK_TEXT(logged_target);
+HOOK_TEXT(ended_target);
+extern const struct node_edit outputs_edit;
+
+/* kind_draft.c, draft_edit.c, draft_file.c */
+HOOK_FIND(draft_find);
+HOOK_LIST(draft_list);
+HOOK_ATTR(draft_attr);
+HOOK_SET_ATTR(draft_set_attr);
+HOOK_TEXT(draft_target);
+HOOK_OPEN(draft_open);
+extern const struct node_edit draft_edit;
+extern const struct node_xattrs draft_xattrs;
+void draft_release(struct node *node);
+
+#endif

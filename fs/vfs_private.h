@@ -1,0 +1,37 @@
+/*
+ * vfs_private.h - what vfs.c shares with nodes, handles and kinds; nothing for ops.c or main.c.
+ */
+#ifndef FS_VFS_PRIVATE_H
+#define FS_VFS_PRIVATE_H
+
+#include "core/artifact.h"
+#include "handle.h"
+#include "node.h"
+
+struct vfs {
+	struct store *store;
+	struct node_table *nodes;
+	struct vfs_notify notify;
+	uid_t owner; /* who runs the daemon: owns what nobody else does */
+	gid_t owner_group;
+};
+
+/* The caller as core knows it. */
+struct cred vfs_cred(const struct vfs_call *call);
+
+/* Tells the kernel to forget a name, or what it cached of a node. */
+void vfs_forget_name(struct vfs *vfs, uint64_t parent, const char *name);
+void vfs_forget_cached(struct vfs *vfs, uint64_t ino);
+
+/* The attributes of a node, whole; how long they hold. */
+int vfs_attr(struct vfs *vfs, struct node *node, struct stat *ret, double *ret_ttl);
+/* Interns what find, next or an edit filled, and fills the entry: one lookup, no reference kept. */
+int vfs_enter(struct vfs *vfs, struct node *spec, struct vfs_entry *ret);
+/* Any name in a directory, fixed ones included. */
+int vfs_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir, const char *name,
+	     struct node *ret);
+
+/* A fixed child of a node: same ids, its own slot. */
+void node_fixed_child(const struct node *dir, size_t index, struct node *ret);
+
+#endif
