@@ -1,9 +1,10 @@
 /*
  * blob_dir.c - blobs in a local directory: large ones as files, small ones as rows of KV_PACK.
  *
- * A row's key is the digest and the generation, eight bytes big-endian; its value is the bytes as
- * they are. They carry no checksum of ours: RocksDB keeps one of every block and of every log
- * record, and verifies it on each read.
+ * A row's key is the generation, eight bytes big-endian, and the digest; its value is the bytes as
+ * they are. Generations are given out upwards, so that packs lie in the order they were logged in:
+ * they are read in that order later, and compaction has next to nothing to merge. The bytes carry
+ * no checksum of ours: RocksDB keeps one of every block and log record, and verifies it on reads.
  *
  * A large blob is a second name of the file that was logged, where the filesystem can give it one;
  * else a copy, made in copies/ and renamed when it is whole and on disk.
@@ -23,7 +24,8 @@
 #include "log.h"
 
 #define FANOUT 256
-#define PACK_KEY_SIZE (DIGEST_SIZE + 8)
+#define GENERATION_SIZE 8
+#define PACK_KEY_SIZE (GENERATION_SIZE + DIGEST_SIZE)
 /* ab/cdef...: the first byte, a slash, the other bytes, a dot, 16 digits and the NUL. */
 #define NAME_SIZE (DIGEST_HEX_SIZE + 1 + 1 + 16 + 1)
 #define TAIL_AT 3 /* where the part after the slash begins */
@@ -66,9 +68,9 @@ static void pack_key(const struct blob_id *id, struct pack_key *ret)
 {
 	int i;
 
-	memcpy(ret->bytes, id->digest.bytes, DIGEST_SIZE);
-	for (i = 0; i < 8; i++)
-		ret->bytes[DIGEST_SIZE + i] = (uint8_t)(id->generation >> (56 - 8 * i));
+	for (i = 0; i < GENERATION_SIZE; i++)
+		ret->bytes[i] = (uint8_t)(id->generation >> (56 - 8 * i));
+	memcpy(ret->bytes + GENERATION_SIZE, id->digest.bytes, DIGEST_SIZE);
 }
 
 static int pack_key_parse(struct slice key, struct blob_id *ret)
@@ -78,10 +80,10 @@ static int pack_key_parse(struct slice key, struct blob_id *ret)
 
 	if (key.len != PACK_KEY_SIZE)
 		return -EINVAL;
-	memcpy(ret->digest.bytes, bytes, DIGEST_SIZE);
 	ret->generation = 0;
-	for (i = 0; i < 8; i++)
-		ret->generation = ret->generation << 8 | bytes[DIGEST_SIZE + i];
+	for (i = 0; i < GENERATION_SIZE; i++)
+		ret->generation = ret->generation << 8 | bytes[i];
+	memcpy(ret->digest.bytes, bytes + GENERATION_SIZE, DIGEST_SIZE);
 	return 0;
 }
 

@@ -315,6 +315,14 @@ bool draft_is_shared(int directory, const char *name, const struct stat *st, str
 	return true;
 }
 
+bool draft_path_is_shared(const char *path, const struct stat *st)
+{
+	struct blob_id d;
+
+	return may_be_shared(st) &&
+	       getxattr(path, DRAFT_SHARED_XATTR, &d, sizeof(d)) == (ssize_t)sizeof(d);
+}
+
 nlink_t draft_names(const struct stat *st, bool shared)
 {
 	return shared && st->st_nlink > 1 ? st->st_nlink - 1 : st->st_nlink;
@@ -403,7 +411,10 @@ static bool is_stale(struct store *store, uint32_t id, uint64_t keep_seconds, bo
 	uint64_t age;
 
 	*ret_keep_empty = false;
-	if (err == -ENOENT || (err == 0 && run.state == RUN_FINISHED))
+	/* A run that is being made has its directory first; before anybody can make one, it is left over. */
+	if (err == -ENOENT)
+		return !store->janitor_started;
+	if (err == 0 && run.state == RUN_FINISHED)
 		return true;
 	if (err < 0 || run.state == RUN_RUNNING || keep_seconds == 0)
 		return false;
@@ -412,13 +423,26 @@ static bool is_stale(struct store *store, uint32_t id, uint64_t keep_seconds, bo
 	return run.ended > 0 && age > keep_seconds;
 }
 
-static bool area_is_live(struct store *store, uint32_t run)
+/* Moves an area that is stale out of the way, while nobody can open it. */
+static bool set_aside(struct store *store, uint32_t run, uint64_t keep_seconds, const char *gone)
 {
+	bool keep_empty;
+	char name[16];
+
+	area_name(run, name);
 	LOCKED(&store->area_lock);
 	for (struct draft_area *a = store->areas; a; a = a->next)
 		if (a->run == run)
-			return true;
-	return false;
+			return false;
+	if (!is_stale(store, run, keep_seconds, &keep_empty))
+		return false;
+	if (renameat(store->drafts, name, store->drafts, gone) < 0) {
+		log_errno(-errno, "moving drafts/%s away", name);
+		return false;
+	}
+	if (keep_empty)
+		draft_area_make(store, run);
+	return true;
 }
 
 int draft_sweep(struct store *store, uint64_t keep_seconds)
@@ -429,21 +453,17 @@ int draft_sweep(struct store *store, uint64_t keep_seconds)
 	if (!dir)
 		return log_errno(-errno, "reading drafts/");
 	for (struct dirent *e; (e = readdir(dir));) {
-		bool keep_empty = false;
-		char *end;
-		unsigned long id;
+		char gone[32], *end;
+		unsigned long id = strtoul(e->d_name, &end, 16);
+		bool is_gone = !strncmp(e->d_name, "gone.", 5);
 
-		if (!strncmp(e->d_name, "gone.", 5)) {
-			remove_tree(store->drafts, e->d_name);
+		snprintf(gone, sizeof(gone), "%s%.16s", is_gone ? "" : "gone.", e->d_name);
+		if (!is_gone && (*end != '\0' || e->d_name[0] == '.' ||
+				 !set_aside(store, (uint32_t)id, keep_seconds, gone)))
 			continue;
-		}
-		id = strtoul(e->d_name, &end, 16);
-		if (*end != '\0' || e->d_name[0] == '.' || area_is_live(store, (uint32_t)id) ||
-		    !is_stale(store, (uint32_t)id, keep_seconds, &keep_empty))
-			continue;
-		remove_tree(store->drafts, e->d_name);
-		if (keep_empty)
-			draft_area_make(store, (uint32_t)id);
+		/* Opening a store does not wait for this: the janitor is about to come. */
+		if (store->janitor_started)
+			remove_tree(store->drafts, gone);
 	}
 	closedir(dir);
 	return 0;

@@ -117,6 +117,8 @@ int draft_leased_out(int fd);
  */
 bool draft_fd_is_shared(int fd, const struct stat *st, struct blob_id *ret);
 bool draft_is_shared(int directory, const char *name, const struct stat *st, struct blob_id *ret);
+/* By a path whose last component is not a symbolic link, or is one of /proc's. */
+bool draft_path_is_shared(const char *path, const struct stat *st);
 /* Names of the inode inside the draft: the link count without the blob's. */
 nlink_t draft_names(const struct stat *st, bool shared);
 /* Marks an inode as about to be shared; takes the mark off again, if it is the one of this blob. */

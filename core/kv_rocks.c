@@ -470,16 +470,11 @@ static rocksdb_options_t *space_options(enum kv_space space, rocksdb_cache_t *ca
 		rocksdb_options_set_max_write_buffer_size_to_maintain(options, MIB);
 		rocksdb_options_set_compression(options, rocksdb_no_compression);
 		/*
-		 * Values go into files of their own when memory is flushed, so that compaction
-		 * moves only keys: 100,000 values of 4 KiB went in twice as fast as without, and
-		 * came out a fifth slower. What is deleted is given back once it is half.
+		 * Values stay with their keys. In files of their own (RocksDB's blob files) they
+		 * were read at two thirds of the speed and written no faster, for keys that come
+		 * in order, and what is deleted costs rewriting live values at every compaction.
 		 */
-		rocksdb_options_set_enable_blob_files(options, 1);
-		rocksdb_options_set_min_blob_size(options, 1024);
-		rocksdb_options_set_blob_file_size(options, 256 * MIB);
-		rocksdb_options_set_enable_blob_gc(options, 1);
-		rocksdb_options_set_blob_gc_age_cutoff(options, 0.5);
-		rocksdb_options_set_blob_gc_force_threshold(options, 0.5);
+		rocksdb_block_based_options_set_block_size(table, 16 << 10);
 	}
 	rocksdb_options_set_block_based_table_factory(options, table);
 	rocksdb_block_based_options_destroy(table);

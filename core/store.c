@@ -153,6 +153,9 @@ static int recover(struct store *store)
 		err = reap_run(store);
 	if (err == 0)
 		err = remove_spares(store);
+	/* Now, while nobody makes runs, what a run in the making left is told from one. */
+	if (err == 0)
+		err = draft_sweep(store, store->options.keep_drafts_seconds);
 	return err;
 }
 

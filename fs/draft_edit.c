@@ -419,16 +419,22 @@ static int set_times(struct node *node, const struct draft_path *path, const str
 	return utimensat(AT_FDCWD, path->text, times, flags) < 0 ? -errno : 0;
 }
 
-static int set_attr_locked(struct node *node, const struct stat *set, unsigned what)
+/* -EAGAIN: own says that the file must have an inode of its own for this, and it has not. */
+static int set_attr_locked(struct node *node, const struct stat *set, unsigned what, bool own)
 {
 	struct draft_file *f = draft_file(node);
 	struct draft_path path;
+	struct stat st;
 	int err = draft_may_change(f->area);
 
 	if (err == 0)
 		err = draft_node_path(node, &path);
+	if (err == 0 && own)
+		err = draft_node_stat(node, &st);
 	if (err < 0)
 		return err;
+	if (own && draft_path_is_shared(path.text, &st))
+		return -EAGAIN;
 	draft_touch(f->top, node->backing);
 	if (what & VFS_SET_SIZE && truncate(path.text, set->st_size) < 0)
 		return -errno;
@@ -440,19 +446,25 @@ int draft_set_attr(struct vfs *vfs, const struct vfs_call *call, struct node *no
 		   struct handle *handle, const struct stat *set, unsigned what)
 {
 	struct draft_file *f = draft_file(node);
+	/* A daemon that is not root could no longer read the version's bytes either. */
 	bool unreadable = what & VFS_SET_MODE && !(set->st_mode & S_IRUSR) && vfs->owner != 0;
+	bool own = what & VFS_SET_SIZE || unreadable;
 
 	(void)call;
 	(void)handle;
 	if (what & VFS_SET_MODE && !S_ISDIR(f->type) && set->st_mode & SET_ID)
 		return -EPERM;
-	/* A daemon that is not root could no longer read the version's bytes either. */
-	if (what & VFS_SET_SIZE || unreadable) {
-		int err = draft_node_unshare(node, what & VFS_SET_SIZE && set->st_size == 0);
+	for (;;) {
+		int err;
 
+		{
+			SHARED(&f->area->lock);
+			err = set_attr_locked(node, set, what, own);
+		}
+		if (err != -EAGAIN)
+			return err;
+		err = draft_node_unshare(node, what & VFS_SET_SIZE && set->st_size == 0);
 		if (err < 0)
 			return err;
 	}
-	SHARED(&f->area->lock);
-	return set_attr_locked(node, set, what);
 }

@@ -183,7 +183,7 @@ int draft_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir, c
 static nlink_t visible_links(struct node *node, const struct stat *st)
 {
 	struct draft_file *f = draft_file(node);
-	int parent;
+	struct draft_path path;
 
 	if (!S_ISREG(st->st_mode) || st->st_nlink == 0)
 		return st->st_nlink;
@@ -191,16 +191,8 @@ static nlink_t visible_links(struct node *node, const struct stat *st)
 		return 0;
 	if (st->st_nlink < 2)
 		return st->st_nlink;
-	if (f->fd >= 0) {
-		char path[32];
-		struct blob_id id;
-
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
-		return draft_names(st, getxattr(path, DRAFT_SHARED_XATTR, &id, sizeof(id)) ==
-					       (ssize_t)sizeof(id));
-	}
-	parent = parent_fd(f);
-	return draft_names(st, parent >= 0 && draft_is_shared(parent, f->name, st, NULL));
+	return draft_names(st, draft_node_path(node, &path) == 0 &&
+				       draft_path_is_shared(path.text, st));
 }
 
 int draft_attr(struct vfs *vfs, struct node *node, struct stat *st)

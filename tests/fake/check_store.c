@@ -1,0 +1,759 @@
+#include "check_store.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include "core/codec.h"
+#include "core/draft.h"
+#include "core/run.h"
+#include "core/tree.h"
+
+struct check {
+	struct store *store;
+	struct kv_txn *txn;
+	struct buf *text;
+	unsigned wrong;
+	/* The inodes of large blobs that lie in files. */
+	struct shared {
+		dev_t dev;
+		ino_t ino;
+		struct blob_id id;
+	} *shared;
+	size_t shared_count, shared_cap;
+};
+
+static void wrong(struct check *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static void wrong(struct check *c, const char *fmt, ...)
+{
+	autofree char *line = NULL;
+	va_list list;
+	int n;
+
+	va_start(list, fmt);
+	n = vasprintf(&line, fmt, list);
+	va_end(list);
+	if (n < 0)
+		abort();
+	c->wrong++;
+	buf_printf(c->text, "%s\n", line);
+}
+
+struct hex {
+	char text[DIGEST_HEX_SIZE + 1];
+};
+
+static struct hex hex_of(const struct digest *d)
+{
+	struct hex h;
+
+	digest_to_hex(d, h.text);
+	h.text[12] = '\0';
+	return h;
+}
+
+#define HEX(d) (hex_of(d).text)
+#define U(n) ((unsigned long long)(n))
+
+static bool has(struct check *c, struct slice key)
+{
+	return kv_has(c->txn, KV_META, key) == 1;
+}
+
+static bool get(struct check *c, struct slice key, struct buf *ret)
+{
+	buf_reset(ret);
+	return kv_get(c->txn, KV_META, key, ret) == 0;
+}
+
+static bool get_number(struct check *c, struct slice key, uint64_t *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+
+	return get(c, key, &b) && decode_u64(buf_slice(&b), ret) == 0;
+}
+
+typedef void row_check(struct check *c, struct slice key, struct slice value);
+
+static void each_row(struct check *c, char kind, row_check *visit)
+{
+	AUTO(kv_donep) struct kv_scan *scan = NULL;
+	struct slice key, value;
+	int more = kv_scan(c->txn, KV_META, KEY(prefix(kind)), slice("", 0), &scan);
+
+	while (more >= 0 && (more = kv_next(scan, &key, &value)) > 0)
+		visit(c, key, value);
+	if (more < 0)
+		wrong(c, "scanning %c: %s", kind, strerror(-more));
+}
+
+/* ---- pages ---- */
+
+static bool read_page(struct check *c, uint64_t page, struct buf *bytes, struct page_reader *ret)
+{
+	return get(c, KEY(page(page)), bytes) && page_reader_of_record(ret, buf_slice(bytes)) == 0;
+}
+
+/* What a page says of itself to the one above. */
+struct page_sum {
+	struct digest digest;
+	uint64_t nodes, entries;
+	struct buf first;
+};
+
+static bool sum_page(struct check *c, uint64_t page, struct page_sum *ret)
+{
+	AUTO(buf_release) struct buf bytes = BUF_INIT;
+	struct page_reader r;
+	struct page_entry e;
+	struct page_child child;
+	int more;
+
+	if (!read_page(c, page, &bytes, &r))
+		return false;
+	memcpy(ret->digest.bytes, bytes.data, DIGEST_SIZE);
+	ret->nodes = ret->entries = 0;
+	buf_reset(&ret->first);
+	for (bool first = true;; first = false) {
+		struct slice name;
+
+		more = r.level ? page_next_child(&r, &child) : page_next_entry(&r, &e);
+		if (more <= 0)
+			return more == 0;
+		name = r.level ? child.first : e.name;
+		if (first)
+			buf_add_slice(&ret->first, name);
+		ret->nodes += r.level ? child.nodes : e.nodes;
+		ret->entries += r.level ? child.entries : 1;
+	}
+}
+
+/* A reference from a page to another one: there, from both sides, and saying the truth. */
+static void check_below(struct check *c, uint64_t from, uint64_t page, const struct digest *digest,
+			uint64_t nodes, const struct page_child *child)
+{
+	struct page_sum sum = { .first = BUF_INIT };
+
+	if (!has(c, KEY(page_ref(page, REFERRER_PAGE, from))))
+		wrong(c, "page %llu refers to page %llu without a row", U(from), U(page));
+	if (!sum_page(c, page, &sum)) {
+		wrong(c, "page %llu refers to page %llu, which is not there", U(from), U(page));
+	} else {
+		if (!digest_equal(&sum.digest, digest))
+			wrong(c, "page %llu names page %llu by another digest", U(from), U(page));
+		if (sum.nodes != nodes)
+			wrong(c, "page %llu: page %llu has %llu nodes, not %llu", U(from), U(page),
+			      U(sum.nodes), U(nodes));
+		if (child && (sum.entries != child->entries ||
+			      !slice_equal(buf_slice(&sum.first), child->first)))
+			wrong(c, "page %llu: page %llu has other entries", U(from), U(page));
+	}
+	buf_release(&sum.first);
+}
+
+static void check_file(struct check *c, uint64_t page, const struct page_entry *e)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct blob_row row;
+
+	if (!has(c, KEY(blob_ref(&e->digest, page))))
+		wrong(c, "page %llu refers to blob %s without a row", U(page), HEX(&e->digest));
+	if (!get(c, KEY(blob(&e->digest)), &b) || decode_blob_row(buf_slice(&b), &row) < 0)
+		wrong(c, "page %llu: blob %s is not there", U(page), HEX(&e->digest));
+	else if (row.size != e->size)
+		wrong(c, "page %llu: blob %s has %llu bytes, not %llu", U(page), HEX(&e->digest),
+		      U(row.size), U(e->size));
+}
+
+static bool any_row(struct check *c, struct key prefix)
+{
+	AUTO(kv_donep) struct kv_scan *scan = NULL;
+	struct slice key, value;
+
+	return kv_scan(c->txn, KV_META, key_slice(&prefix), slice("", 0), &scan) == 0 &&
+	       kv_next(scan, &key, &value) == 1;
+}
+
+static void check_page(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(buf_release) struct buf last = BUF_INIT;
+	uint64_t page = key_u64_at(key, 1);
+	struct page_reader r;
+	struct page_entry e;
+	struct page_child child;
+	int more;
+
+	if (key.len != 9 || page_reader_of_record(&r, value) < 0) {
+		wrong(c, "page %llu cannot be read", U(page));
+		return;
+	}
+	if (!any_row(c, key_prefix_page_refs(page)))
+		wrong(c, "page %llu: nobody refers to it", U(page));
+	for (bool first = true;; first = false) {
+		struct slice name;
+
+		more = r.level ? page_next_child(&r, &child) : page_next_entry(&r, &e);
+		if (more <= 0)
+			break;
+		name = r.level ? child.first : e.name;
+		if (!first && slice_compare(buf_slice(&last), name) >= 0)
+			wrong(c, "page %llu: not in order", U(page));
+		buf_reset(&last);
+		buf_add_slice(&last, name);
+		if (r.level)
+			check_below(c, page, child.page, &child.digest, child.nodes, &child);
+		else if (e.type == ENTRY_DIRECTORY)
+			check_below(c, page, e.page, &e.digest, e.nodes - 1, NULL);
+		else if (e.type == ENTRY_FILE)
+			check_file(c, page, &e);
+	}
+	if (more < 0)
+		wrong(c, "page %llu is cut off", U(page));
+}
+
+static void check_page_digest(struct check *c, struct slice key, struct slice value)
+{
+	struct page_sum sum = { .first = BUF_INIT };
+	struct digest digest;
+	uint64_t page;
+
+	if (key_digest_at(key, 1, &digest) < 0 || decode_u64(value, &page) < 0)
+		wrong(c, "a row from a digest to a page cannot be read");
+	else if (!sum_page(c, page, &sum) || !digest_equal(&sum.digest, &digest))
+		wrong(c, "digest %s leads to page %llu, which is not it", HEX(&digest), U(page));
+	buf_release(&sum.first);
+}
+
+static bool page_mentions(struct check *c, uint64_t from, uint64_t page, const struct digest *blob)
+{
+	AUTO(buf_release) struct buf bytes = BUF_INIT;
+	struct page_reader r;
+	struct page_entry e;
+	struct page_child child;
+
+	if (!read_page(c, from, &bytes, &r))
+		return false;
+	while (r.level && page_next_child(&r, &child) > 0)
+		if (!blob && child.page == page)
+			return true;
+	while (!r.level && page_next_entry(&r, &e) > 0) {
+		if (blob ? e.type == ENTRY_FILE && digest_equal(&e.digest, blob) :
+			   e.type == ENTRY_DIRECTORY && e.page == page)
+			return true;
+	}
+	return false;
+}
+
+static void check_page_ref(struct check *c, struct slice key, struct slice value)
+{
+	uint64_t page = key_u64_at(key, 1), id = key_u64_at(key, 10);
+	unsigned kind = key.len == 18 ? ((const uint8_t *)key.data)[9] : 99;
+	struct version v;
+
+	(void)value;
+	if (!has(c, KEY(page(page))))
+		wrong(c, "there is a referrer to page %llu, which is not there", U(page));
+	if (kind == REFERRER_PAGE && !page_mentions(c, id, page, NULL))
+		wrong(c, "page %llu does not refer to page %llu", U(id), U(page));
+	else if (kind == REFERRER_VERSION &&
+		 (version_read_by_id(c->txn, (uint32_t)id, &v) < 0 || v.page != page))
+		wrong(c, "version %llu does not refer to page %llu", U(id), U(page));
+	else if (kind == REFERRER_INTENT)
+		wrong(c, "intent %llu still refers to page %llu", U(id), U(page));
+	else if (kind > REFERRER_INTENT)
+		wrong(c, "an unknown kind of referrer of page %llu", U(page));
+}
+
+/* ---- blobs ---- */
+
+static void note_shared(struct check *c, struct blob *blob, const struct blob_id *id)
+{
+	struct stat st;
+
+	if (blob_fd(blob) < 0 || fstat(blob_fd(blob), &st) < 0)
+		return;
+	c->shared = xgrow(c->shared, &c->shared_cap, c->shared_count + 1, sizeof(*c->shared));
+	c->shared[c->shared_count++] = (struct shared){ st.st_dev, st.st_ino, *id };
+}
+
+static void check_blob(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(blob_releasep) struct blob *blob = NULL;
+	AUTO(hasher_freep) struct hasher *hasher = hasher_new();
+	struct digest digest, real;
+	struct blob_row row;
+	char block[4096];
+	uint64_t at = 0;
+	ssize_t n = 0;
+
+	if (key_digest_at(key, 1, &digest) < 0 || decode_blob_row(value, &row) < 0) {
+		wrong(c, "the row of a blob cannot be read");
+		return;
+	}
+	if (!any_row(c, key_prefix_blob_refs(&digest)))
+		wrong(c, "blob %s: nobody refers to it", HEX(&digest));
+	if (blob_open(c->store->blobs, &(struct blob_id){ digest, row.generation }, row.size,
+		      &blob) < 0) {
+		wrong(c, "blob %s: there is a row, but no bytes", HEX(&digest));
+		return;
+	}
+	while ((n = blob_pread(blob, block, sizeof(block), at)) > 0) {
+		hasher_add(hasher, block, (size_t)n);
+		at += (uint64_t)n;
+	}
+	hasher_end(hasher, &real);
+	if (n < 0 || at != row.size || !digest_equal(&real, &digest))
+		wrong(c, "blob %s has other bytes", HEX(&digest));
+	note_shared(c, blob, &(struct blob_id){ digest, row.generation });
+}
+
+static void check_blob_ref(struct check *c, struct slice key, struct slice value)
+{
+	uint64_t page = key_u64_at(key, 1 + DIGEST_SIZE);
+	struct digest digest;
+
+	(void)value;
+	if (key_digest_at(key, 1, &digest) < 0)
+		wrong(c, "a referrer of a blob cannot be read");
+	else if (!has(c, KEY(blob(&digest))))
+		wrong(c, "page %llu is said to refer to blob %s, which is not there", U(page),
+		      HEX(&digest));
+	else if (!page_mentions(c, page, 0, &digest))
+		wrong(c, "page %llu does not refer to blob %s", U(page), HEX(&digest));
+}
+
+static int check_bytes(void *arg, const struct blob_id *id, uint64_t size)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct check *c = arg;
+	struct blob_row row;
+
+	if (!get(c, KEY(blob(&id->digest)), &b) || decode_blob_row(buf_slice(&b), &row) < 0)
+		wrong(c, "bytes of %s.%llx (%llu) without a row", HEX(&id->digest),
+		      U(id->generation), U(size));
+	else if (row.generation != id->generation || row.size != size)
+		wrong(c, "bytes of %s: there are generations %llx and %llx", HEX(&id->digest),
+		      U(row.generation), U(id->generation));
+	return 0;
+}
+
+/* ---- collections and versions ---- */
+
+static void check_collection(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(collection_release) struct collection a = { 0 };
+	uint64_t id;
+
+	if (decode_collection(value, &a) < 0 || a.id != key_u32_at(key, 1)) {
+		wrong(c, "a collection cannot be read");
+		return;
+	}
+	if (!get_number(c, KEY(collection_name(slice_str(a.name))), &id) || id != a.id)
+		wrong(c, "collection %s is not found by its name", a.name);
+	if (a.latest >= (int64_t)a.next_number)
+		wrong(c, "collection %s: latest is v%lld of %u", a.name, (long long)a.latest,
+		      a.next_number);
+	if (a.latest >= 0 && !has(c, KEY(version(a.id, (uint32_t)a.latest))))
+		wrong(c, "collection %s: there is no latest v%lld", a.name, (long long)a.latest);
+}
+
+static void check_collection_name(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(collection_release) struct collection a = { 0 };
+	uint64_t id;
+
+	if (decode_u64(value, &id) < 0 || collection_read(c->txn, (uint32_t)id, &a) < 0 ||
+	    !slice_equal(slice_str(a.name), key_name_after(key, 1)))
+		wrong(c, "the name of a collection leads nowhere");
+}
+
+struct totals {
+	uint64_t files, bytes, sums, nodes;
+};
+
+static int add_up(void *arg, struct slice path, const struct page_entry *e)
+{
+	struct totals *t = arg;
+
+	t->nodes++;
+	if (e->type == ENTRY_FILE) {
+		t->files++;
+		t->bytes += e->size;
+		t->sums += tree_sums_length(path);
+	}
+	return 0;
+}
+
+static void check_content(struct check *c, const struct version *v)
+{
+	struct page_sum sum = { .first = BUF_INIT };
+	struct totals t = { .nodes = 1 };
+
+	if (!sum_page(c, v->page, &sum) || !digest_equal(&sum.digest, &v->digest))
+		wrong(c, "version %u: its root page is not it", v->id);
+	buf_release(&sum.first);
+	if (tree_walk(c->store->kv, v->page, add_up, &t) < 0)
+		wrong(c, "version %u cannot be walked", v->id);
+	else if (t.files != v->files || t.bytes != v->bytes || t.sums != v->sums_size ||
+		 t.nodes != v->nodes)
+		wrong(c, "version %u has %llu files, %llu bytes, %llu of sums, %llu nodes; said "
+			 "%llu %llu %llu %llu", v->id, U(t.files), U(t.bytes), U(t.sums),
+		      U(t.nodes), U(v->files), U(v->bytes), U(v->sums_size), U(v->nodes));
+}
+
+static void check_version(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	AUTO(collection_release) struct collection a = { 0 };
+	uint32_t collection, number;
+	struct version v;
+	uint64_t equal;
+
+	if (decode_version(value, &v) < 0 || v.collection != key_u32_at(key, 1) ||
+	    v.number != key_u32_at(key, 5)) {
+		wrong(c, "a version cannot be read");
+		return;
+	}
+	if (!get(c, KEY(version_id(v.id)), &b) ||
+	    decode_place(buf_slice(&b), &collection, &number) < 0 ||
+	    collection != v.collection || number != v.number)
+		wrong(c, "version %u is not found by its id", v.id);
+	if (collection_read(c->txn, v.collection, &a) < 0 || v.number >= a.next_number)
+		wrong(c, "version %u is not one of its collection", v.id);
+	if (!get_number(c, KEY(equal(v.collection, &v.digest)), &equal))
+		wrong(c, "version %u is not found by its digest", v.id);
+	if (!has(c, KEY(page_ref(v.page, REFERRER_VERSION, v.id))))
+		wrong(c, "version %u refers to its page without a row", v.id);
+	if (!has(c, KEY(logged(v.run, v.id))))
+		wrong(c, "version %u has no edge from its producer", v.id);
+	check_content(c, &v);
+}
+
+static void check_version_id(struct check *c, struct slice key, struct slice value)
+{
+	struct version v;
+
+	(void)value;
+	if (version_read_by_id(c->txn, key_u32_at(key, 1), &v) < 0 || v.id != key_u32_at(key, 1))
+		wrong(c, "the id %u of a version leads nowhere", key_u32_at(key, 1));
+}
+
+static void check_equal(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	uint32_t collection = key_u32_at(key, 1);
+	struct digest digest;
+	struct version v;
+	uint64_t number;
+
+	if (key_digest_at(key, 5, &digest) < 0 || decode_u64(value, &number) < 0 ||
+	    !get(c, KEY(version(collection, (uint32_t)number)), &b) ||
+	    decode_version(buf_slice(&b), &v) < 0 || !digest_equal(&v.digest, &digest))
+		wrong(c, "collection %u: a digest leads to no version of it", collection);
+}
+
+/* ---- runs and edges ---- */
+
+static void check_slots(struct check *c, const struct run *run)
+{
+	static const char kinds[] = { 'i', 'd' };
+	AUTO(buf_release) struct buf seen = BUF_INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		AUTO(kv_donep) struct kv_scan *scan = NULL;
+		struct slice key, value;
+
+		if (kv_scan(c->txn, KV_META, KEY(prefix_id(kinds[i], run->id)), slice("", 0),
+			    &scan) < 0)
+			wrong(c, "run %s cannot be read", run->name);
+		while (scan && kv_next(scan, &key, &value) > 0) {
+			AUTO(input_release) struct input input = { 0 };
+			struct draft draft = { 0 };
+			uint32_t slot;
+
+			if (kinds[i] == 'i' ? decode_input(value, &input) :
+					      decode_draft(value, &draft))
+				continue;
+			slot = kinds[i] == 'i' ? input.slot : draft.slot;
+			if (slot == 0 || slot >= run->next_slot ||
+			    (seen.len && memmem(seen.data, seen.len, &slot, sizeof(slot))))
+				wrong(c, "run %s: slot %u is used twice or not its own", run->name,
+				      slot);
+			buf_add(&seen, &slot, sizeof(slot));
+		}
+	}
+}
+
+static void check_run(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(run_release) struct run run = { 0 };
+	char area[16];
+	uint64_t id;
+	bool there;
+
+	if (decode_run(value, &run) < 0 || run.id != key_u32_at(key, 1)) {
+		wrong(c, "a run cannot be read");
+		return;
+	}
+	if (!get_number(c, KEY(run_name(slice_str(run.name))), &id) || id != run.id)
+		wrong(c, "run %s is not found by its name", run.name);
+	if ((run.state == RUN_RUNNING) != (run.ended == 0))
+		wrong(c, "run %s is %s, but ended at %llu", run.name, run_state_name(run.state),
+		      U(run.ended));
+	snprintf(area, sizeof(area), "%08x", run.id);
+	there = faccessat(c->store->drafts, area, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	if (!there && run.state != RUN_FINISHED)
+		wrong(c, "run %s has no drafts/%s", run.name, area);
+	check_slots(c, &run);
+}
+
+static void check_run_name(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(run_release) struct run run = { 0 };
+	uint64_t id;
+
+	if (decode_u64(value, &id) < 0 || run_read(c->txn, (uint32_t)id, &run) < 0 ||
+	    !slice_equal(slice_str(run.name), key_name_after(key, 1)))
+		wrong(c, "the name of a run leads nowhere");
+}
+
+static void check_of_run(struct check *c, struct slice key, struct slice value)
+{
+	(void)value;
+	if (!has(c, KEY(run(key_u32_at(key, 1)))))
+		wrong(c, "%c of run %u, which is not there", *(const char *)key.data,
+		      key_u32_at(key, 1));
+}
+
+static void check_known(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(run_release) struct run run = { 0 };
+
+	check_of_run(c, key, value);
+	if (run_read(c->txn, key_u32_at(key, 1), &run) == 0 && run.state == RUN_FINISHED)
+		wrong(c, "files of run %s are still known, but it has finished", run.name);
+}
+
+static void check_edge(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(buf_release) struct buf other = BUF_INIT;
+	char kind = *(const char *)key.data;
+	uint32_t a = key_u32_at(key, 1), b = key_u32_at(key, 5);
+	bool from_run = kind == 'e' || kind == 'o';
+	struct key far = kind == 'e' ? key_used_by(b, a) :
+			 kind == 'u' ? key_use(b, a) :
+			 kind == 'o' ? key_logged_by(b, a) : key_logged(b, a);
+	struct version v;
+	struct edge e;
+
+	if (key.len != 9 || decode_edge(value, &e) < 0)
+		wrong(c, "an edge %c of %u cannot be read", kind, a);
+	else if (!get(c, key_slice(&far), &other) || !slice_equal(buf_slice(&other), value))
+		wrong(c, "an edge %c from %u to %u has no equal other side", kind, a, b);
+	else if (!has(c, KEY(run(from_run ? a : b))) ||
+		 version_read_by_id(c->txn, from_run ? b : a, &v) < 0)
+		wrong(c, "an edge %c from %u to %u leads nowhere", kind, a, b);
+}
+
+static void check_input(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	AUTO(input_release) struct input input = { 0 };
+	struct edge e;
+
+	check_of_run(c, key, value);
+	if (decode_input(value, &input) < 0)
+		wrong(c, "an input of run %u cannot be read", key_u32_at(key, 1));
+	else if (!get(c, KEY(use(key_u32_at(key, 1), input.version)), &b) ||
+		 decode_edge(buf_slice(&b), &e) < 0 || !(e.flags & EDGE_DECLARED))
+		wrong(c, "an input of run %u has no edge", key_u32_at(key, 1));
+}
+
+static void check_draft(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(run_release) struct run run = { 0 };
+	uint32_t id = key_u32_at(key, 1);
+	struct draft d;
+
+	if (decode_draft(value, &d) < 0 || run_read(c->txn, id, &run) < 0)
+		wrong(c, "a draft of run %u cannot be read", id);
+	else if (!has(c, KEY(logged(id, d.version))))
+		wrong(c, "run %s did not log what its draft says", run.name);
+	else if (d.ended && run.state != RUN_FINISHED)
+		wrong(c, "run %s goes on, but a draft of it has ended", run.name);
+}
+
+static void check_id_counter(struct check *c, struct slice key, struct slice value)
+{
+	uint64_t n;
+
+	if (key.len != 2 || ((const uint8_t *)key.data)[1] >= ID_KINDS || decode_u64(value, &n) < 0)
+		wrong(c, "a counter cannot be read");
+}
+
+static void check_left_over(struct check *c, struct slice key, struct slice value)
+{
+	(void)value;
+	wrong(c, "left over: a row of kind %c", *(const char *)key.data);
+}
+
+static void check_nothing(struct check *c, struct slice key, struct slice value)
+{
+	(void)c, (void)key, (void)value;
+}
+
+static row_check *const rows[256] = {
+	['M'] = check_nothing,
+	['I'] = check_id_counter,
+	['c'] = check_collection_name,
+	['C'] = check_collection,
+	['V'] = check_version,
+	['v'] = check_version_id,
+	['D'] = check_equal,
+	['r'] = check_run_name,
+	['R'] = check_run,
+	['l'] = check_of_run,
+	['i'] = check_input,
+	['e'] = check_edge,
+	['u'] = check_edge,
+	['o'] = check_edge,
+	['p'] = check_edge,
+	['d'] = check_draft,
+	['h'] = check_known,
+	['t'] = check_page_digest,
+	['T'] = check_page,
+	['P'] = check_page_ref,
+	['B'] = check_blob,
+	['b'] = check_blob_ref,
+	['N'] = check_left_over,
+	['n'] = check_left_over,
+	['x'] = check_left_over,
+	['y'] = check_left_over,
+	['z'] = check_left_over,
+};
+
+/* ---- drafts ---- */
+
+static void check_draft_file(struct check *c, int fd, const char *name)
+{
+	autoclose int file = openat(fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct blob_id mark;
+	struct stat st;
+	bool marked;
+
+	if (file < 0 || fstat(file, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	marked = fgetxattr(file, DRAFT_SHARED_XATTR, &mark, sizeof(mark)) == sizeof(mark);
+	for (size_t i = 0; i < c->shared_count; i++) {
+		struct shared *s = &c->shared[i];
+
+		if (s->dev == st.st_dev && s->ino == st.st_ino &&
+		    (!marked || memcmp(&mark, &s->id, sizeof(mark)) != 0))
+			wrong(c, "the draft %s could write to a blob", name);
+	}
+}
+
+static void check_drafts(struct check *c, int directory, const char *name)
+{
+	int fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir)
+		return;
+	for (struct dirent *e; (e = readdir(dir));) {
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		if (!strncmp(e->d_name, "spare.", 6) && !strcmp(name, "."))
+			wrong(c, "left over: drafts/%s", e->d_name);
+		check_draft_file(c, fd, e->d_name);
+		check_drafts(c, fd, e->d_name);
+	}
+	closedir(dir);
+}
+
+static void check_unknown(struct check *c)
+{
+	AUTO(kv_donep) struct kv_scan *scan = NULL;
+	struct slice key, value;
+	int more = kv_scan(c->txn, KV_META, slice("", 0), slice("", 0), &scan);
+
+	while (more >= 0 && (more = kv_next(scan, &key, &value)) > 0)
+		if (key.len == 0 || !rows[*(const uint8_t *)key.data])
+			wrong(c, "a key of no known kind");
+	if (more < 0)
+		wrong(c, "scanning everything: %s", strerror(-more));
+}
+
+unsigned check_store(struct store *store, struct buf *ret)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	struct check c = { .store = store, .text = ret };
+
+	if (kv_begin(store->kv, KV_READ, &txn) < 0) {
+		wrong(&c, "the store cannot be read");
+		return c.wrong;
+	}
+	c.txn = txn;
+	check_unknown(&c);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i])
+			each_row(&c, (char)i, rows[i]);
+	if (blob_each(store->blobs, check_bytes, &c) < 0)
+		wrong(&c, "the blobs cannot be listed");
+	check_drafts(&c, store->drafts, ".");
+	free(c.shared);
+	return c.wrong;
+}
+
+struct describe {
+	struct store *store;
+	struct buf *text;
+};
+
+static int describe_file(struct describe *d, const struct page_entry *e)
+{
+	AUTO(blob_releasep) struct blob *blob = NULL;
+	char first[16];
+	ssize_t n;
+	int err = artifact_open_blob(d->store, &e->digest, &blob);
+
+	if (err < 0)
+		return err;
+	n = blob_pread(blob, first, sizeof(first), 0);
+	if (n < 0)
+		return (int)n;
+	buf_printf(d->text, " %llu ", U(e->size));
+	buf_add(d->text, first, (size_t)n);
+	return 0;
+}
+
+static int describe_one(void *arg, struct slice path, const struct page_entry *e)
+{
+	struct describe *d = arg;
+	int err = 0;
+
+	buf_add_char(d->text, e->type == ENTRY_DIRECTORY ? 'd' :
+			      e->type == ENTRY_LINK	 ? 'l' :
+			      e->executable		 ? 'x' : 'f');
+	buf_add_char(d->text, ' ');
+	buf_add_slice(d->text, path);
+	if (e->type == ENTRY_LINK) {
+		buf_add_str(d->text, " -> ");
+		buf_add_slice(d->text, e->target);
+	}
+	if (e->type == ENTRY_FILE)
+		err = describe_file(d, e);
+	buf_add_char(d->text, '\n');
+	return err;
+}
+
+int check_describe(struct store *store, uint64_t page, struct buf *ret)
+{
+	struct describe d = { store, ret };
+
+	return tree_walk(store->kv, page, describe_one, &d);
+}
