@@ -2,6 +2,7 @@
  * known.c - which files of a draft need no hashing again (struct known_files in scan.h). A cache: what
  * is lost of it is hashed again.
  */
+#include "run.h"
 #include "scan.h"
 
 #define CHUNK 1024
@@ -60,10 +61,14 @@ int known_files_load(struct store *store, uint32_t run, const char *name, struct
 static int save_body(struct kv_txn *txn, void *arg)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
+	AUTO(run_release) struct run run = { 0 };
 	const struct chunk *c = arg;
 	size_t from = (size_t)c->number * CHUNK;
 	size_t n = c->known->count - from < CHUNK ? c->known->count - from : CHUNK;
+	int err = run_read(txn, c->run, &run);
 
+	if (err < 0 || run.state == RUN_FINISHED)
+		return err;
 	put_u64(&b, n);
 	for (size_t i = from; i < from + n; i++) {
 		const struct known_file *k = &c->known->files[i];
@@ -102,9 +107,13 @@ int known_files_save(struct store *store, uint32_t run, const char *name,
 	return err < 0 ? err : kv_update(store->kv, KV_ORDERED, drop_body, &c);
 }
 
-int known_files_drop(struct store *store, uint32_t run, const char *name)
+int known_files_forget(struct kv_txn *txn, uint32_t run)
 {
-	struct chunk c = { .run = run, .name = slice_str(name) };
+	AUTO(kv_donep) struct kv_scan *scan = NULL;
+	struct slice key, value;
+	int more = kv_scan(txn, KV_META, KEY(prefix_id('h', run)), slice("", 0), &scan);
 
-	return kv_update(store->kv, KV_ORDERED, drop_body, &c);
+	while (more >= 0 && (more = kv_next(scan, &key, &value)) > 0)
+		more = kv_del(txn, KV_META, key);
+	return more;
 }

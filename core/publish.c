@@ -372,6 +372,7 @@ static int publish_body(struct kv_txn *txn, void *arg)
 	if (err == 0 && finishing(p)) {
 		p->run.state = RUN_FINISHED;
 		p->run.ended = store_now();
+		err = known_files_forget(txn, p->run.id);
 	}
 	if (err == 0)
 		err = run_write(txn, &p->run);
@@ -422,18 +423,13 @@ static int log_drafts(struct publishing *p)
 	return err;
 }
 
-/* After publishing: what is kept for the next log of a draft, or was. */
+/* After publishing: what the next log of a draft need not hash again. */
 static void keep_known(struct publishing *p)
 {
-	for (size_t i = 0; i < p->count; i++) {
-		struct prepared *d = &p->drafts[i];
-
-		/* A cache: what cannot be written is hashed again. */
-		if (finishing(p))
-			known_files_drop(p->store, p->run.id, d->top->name);
-		else
-			known_files_save(p->store, p->run.id, d->top->name, &d->scan.known);
-	}
+	/* A cache: what cannot be written is hashed again. */
+	for (size_t i = 0; i < p->count && !finishing(p); i++)
+		known_files_save(p->store, p->run.id, p->drafts[i].top->name,
+				 &p->drafts[i].scan.known);
 }
 
 static void report_failure(struct publishing *p, int err)

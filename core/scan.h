@@ -23,11 +23,11 @@ struct known_files {
 void known_files_release(struct known_files *k);
 /* What the last log of this draft knew; nothing if there was none. */
 int known_files_load(struct store *store, uint32_t run, const char *name, struct known_files *ret);
-/* Replaces it. */
+/* Replaces it, unless the run has finished meanwhile. */
 int known_files_save(struct store *store, uint32_t run, const char *name,
 		     const struct known_files *known);
-/* Forgets it. */
-int known_files_drop(struct store *store, uint32_t run, const char *name);
+/* In the transaction that finishes the run: forgets all of it. */
+int known_files_forget(struct kv_txn *txn, uint32_t run);
 
 struct scan {
 	/* In */

@@ -12,7 +12,9 @@
 
 int draft_may_change(const struct draft_area *area)
 {
-	switch (area->phase) {
+	enum draft_phase phase = area->phase;
+
+	switch (phase) {
 	case DRAFT_OPEN:
 		return 0;
 	case DRAFT_READONLY:

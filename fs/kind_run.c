@@ -234,8 +234,8 @@ static uint64_t child_ino(uint32_t run, const struct node_kind *kind)
 	return ino_of_ids(INO_RUN, run, i + 2);
 }
 
-/* The drafts became links. */
-static void forget_drafts(struct vfs *vfs, uint32_t run)
+/* What the kernel knows of the run's directories is of its state before; drafts became links. */
+static void forget_state(struct vfs *vfs, uint32_t run)
 {
 	AUTO(buf_release) struct buf name = BUF_INIT;
 	uint64_t outputs = child_ino(run, &kind_outputs);
@@ -244,6 +244,8 @@ static void forget_drafts(struct vfs *vfs, uint32_t run)
 	while (run_draft_next(vfs->store, run, buf_slice(&name), &draft, &name) > 0)
 		vfs_forget_name(vfs, outputs, buf_str(&name));
 	vfs_forget_cached(vfs, outputs);
+	vfs_forget_cached(vfs, child_ino(run, &kind_inputs));
+	vfs_forget_cached(vfs, ino_of_ids(INO_RUN, run, 0));
 }
 
 int state_accept(struct vfs *vfs, const struct vfs_call *call, struct node *node,
@@ -260,10 +262,9 @@ int state_accept(struct vfs *vfs, const struct vfs_call *call, struct node *node
 		return 0;
 	if (run_state_parse(word, &state) < 0 || next_word(&text).len > 0)
 		return refuse_command(vfs, node->a, "not a state", word);
-	if (state != RUN_FINISHED)
-		return run_set_state(vfs->store, node->a, state);
-	err = publish(vfs->store, &finish);
+	err = state == RUN_FINISHED ? publish(vfs->store, &finish) :
+				      run_set_state(vfs->store, node->a, state);
 	if (err == 0)
-		forget_drafts(vfs, node->a);
+		forget_state(vfs, node->a);
 	return err;
 }

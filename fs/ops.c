@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "core/log.h"
+#include "negotiate.h"
 #include "notify.h"
 
 #define MAX_WRITE (1u << 20)
@@ -223,12 +224,15 @@ int ops_mount(struct vfs *vfs, const struct ops_options *options, const char *mo
 
 	capture = &said;
 	ops->session = new_session(ops, options);
-	mounted = ops->session && fuse_session_mount(ops->session, mountpoint) == 0;
+	mounted = ops->session && fuse_session_mount(ops->session, mountpoint) == 0 &&
+		  negotiate_begin(ops->session) == 0;
 	capture = NULL;
 	if (!mounted) {
 		if (!said.len) /* it has told the user why, on standard error */
 			buf_add_str(&said, geteuid() ? "fusermount3 refused" : "libfuse refused");
 		buf_printf(why, "cannot mount on %s: %s", mountpoint, buf_str(&said));
+		if (ops->session)
+			fuse_session_unmount(ops->session);
 		ops_free(ops);
 		return -EIO;
 	}

@@ -126,6 +126,18 @@ static int text_size(struct vfs *vfs, struct node *node, struct stat *st)
 	return err;
 }
 
+/*
+ * How long the kernel may keep attributes. Those of our directories change through the kernel, or with
+ * the state of a run, which tells the kernel; every step of a path asks for them. Texts and links
+ * that change are as long as they are at this moment.
+ */
+static double attr_ttl(const struct node_kind *kind)
+{
+	if (kind->sealed || kind->type == S_IFDIR)
+		return VFS_FOREVER;
+	return kind->type == 0 ? SHORT : 0;
+}
+
 int vfs_attr(struct vfs *vfs, struct node *node, struct stat *ret, double *ret_ttl)
 {
 	const struct node_kind *kind = node->kind;
@@ -153,7 +165,7 @@ int vfs_attr(struct vfs *vfs, struct node *node, struct stat *ret, double *ret_t
 	st.st_ino = node->ino;
 	*ret = st;
 	if (ret_ttl)
-		*ret_ttl = kind->sealed ? VFS_FOREVER : kind->type == 0 ? SHORT : 0;
+		*ret_ttl = attr_ttl(kind);
 	return 0;
 }
 

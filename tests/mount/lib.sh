@@ -302,10 +302,12 @@ check_all_sums() {
 	done
 }
 
-# Bytes that the store takes on disk.
-store_bytes() {
+# Sets BYTES to what the store takes on disk, after a remount: while it is open, its write-ahead log
+# takes up to 70 MiB ahead of need, and files come and go under du.
+measure_store() {
+	remount
 	sync -f "$STORE"
-	du -s -B1 "$STORE" | cut -f1
+	BYTES=$(du -s -B1 "$STORE" | cut -f1)
 }
 
 random_file() { # FILE BYTES

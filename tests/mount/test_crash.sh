@@ -51,7 +51,7 @@ check_acked() {
 }
 
 test_kill_loop() {
-	local turn pids pid name turns=$((${LINEAGEFS_TEST_LOOPS:-300} / 25))
+	local turn pids pid name version turns=$((${LINEAGEFS_TEST_LOOPS:-300} / 25))
 	mkdir "$T/acked"
 	random_file "$T/random" 200000
 	[ "$turns" -ge 3 ] || turns=3
@@ -59,7 +59,10 @@ test_kill_loop() {
 	for ((turn = 0; turn < turns; turn++)); do
 		start_mount
 		check_acked
-		check_all_sums
+		# What earlier turns made is looked at once more, at the end.
+		for version in "$MNT/artifacts"/[xy]$((turn - 1))/v*; do
+			[ ! -e "$version" ] || check_sums "$version"
+		done
 		rm -f "$T"/acked/*
 		pids=
 		for name in x y; do
@@ -110,7 +113,8 @@ test_kill_during_log() {
 	done
 	check_all_sums
 	# Bytes of what was interrupted and then logged are there once.
-	[ "$(store_bytes)" -lt 120000000 ] || fail "the store takes $(store_bytes) bytes"
+	measure_store
+	[ "$BYTES" -lt 120000000 ] || fail "the store takes $BYTES bytes"
 }
 
 test_draft_as_it_was() {
@@ -222,9 +226,11 @@ test_mount_over_a_dead_mount() {
 	kill -9 "$DAEMON"
 	wait "$DAEMON" 2>/dev/null || true
 	DAEMON=
-	# The dead mount is in the way; the sentence must say what to do, and nothing hang.
-	fails timeout 30 "$LINEAGEFS" mount "$STORE" "$MNT" -f
-	umount -l "$MNT" 2>/dev/null || fusermount3 -uz "$MNT"
-	start_mount
+	# It may clear the dead mount away itself, or say that it is in the way.
+	ALLOWED_LOG='warning: unmounted '
+	if ! try_mount; then
+		umount -l "$MNT" 2>/dev/null || fusermount3 -uz "$MNT"
+		start_mount
+	fi
 	exists "$MNT/runs/r"
 }

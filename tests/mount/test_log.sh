@@ -154,7 +154,7 @@ test_bad_commands() {
 	expect_errno 'ENOENT|EINVAL' write "$MNT/runs/r/log" $'nothing\n'
 	expect_errno EINVAL write "$MNT/runs/r/log" $'a colour=red\n'
 	expect_errno EINVAL write "$MNT/runs/r/log" $'a type=b!d\n'
-	expect_errno EINVAL write "$MNT/runs/r/log" $'../a\n'
+	expect_errno 'ENOENT|EINVAL' write "$MNT/runs/r/log" $'../a\n'
 	eq "state" "$(cat "$MNT/runs/r/state")" running
 	absent "$MNT/artifacts/a/v0"
 	# With and without a newline, and with spaces around.
@@ -171,7 +171,7 @@ test_log_reads_as_last_results() {
 	end_run r
 	[[ $(said r a) == "logged: a:v0 sha256:"* ]] || fail "log: $(cat "$MNT/runs/r/log")"
 	[[ $(said r b) == "logged: b:v0 sha256:"* ]] || fail "log: $(cat "$MNT/runs/r/log")"
-	eq "digest" "$(said r a | sed 's/.*sha256://')" \
+	eq "digest" "$(said r a | sed 's/.*sha256:\([0-9a-f]*\).*/\1/')" \
 		"$(json "$MNT/artifacts/a/v0/info.json" 'd["digest"].removeprefix("sha256:")')"
 }
 

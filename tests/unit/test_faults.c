@@ -1,0 +1,362 @@
+/*
+ * The fault sweep: a run is created, logs, logs again and finishes, while the n-th call of a backend
+ * fails, for n = 1, 2, … until all of it passes without a fault. Whatever happened, the store that is
+ * opened afterwards is clean, has everything that was reported, and the rest can be done again.
+ */
+#include "store_place.h"
+
+#include "core/scan.h"
+
+#define LARGE (BLOB_PACK_MAX + 1000)
+
+enum step { CREATE, LOG_FIRST, LOG_AGAIN, LOG_FILE, DECLARE, FINISH, STEPS };
+
+struct sweep {
+	struct place *place;
+	uint32_t run;
+	unsigned done; /* steps that were reported done */
+};
+
+/* ---- the scenario: each step may be done again after it failed ---- */
+
+static int create(struct sweep *s)
+{
+	return run_create(s->place->store, slice_str("r"), 0, 0, 0755, &s->run);
+}
+
+static void replace_large(struct sweep *s, const char *name, unsigned seed)
+{
+	autofree char *path = draft_path(s->place, s->run, name);
+
+	/* Its inode may be shared with a blob, which only draft_unshare() could write to. */
+	unlink(path);
+	put_large(s->place, s->run, name, seed, LARGE);
+}
+
+static int log_first(struct sweep *s)
+{
+	autofree char *top = draft_path(s->place, s->run, "d");
+	autofree char *sub = draft_path(s->place, s->run, "d/sub");
+
+	mkdir(top, 0755);
+	mkdir(sub, 0755);
+	put_file(s->place, s->run, "d/a", "first a");
+	put_file(s->place, s->run, "d/sub/b", "first b");
+	replace_large(s, "d/sub/large", 1);
+	return log_draft(s->place, s->run, "d");
+}
+
+/* What a log leaves of files that are older than those here: it need not be there, but it must go. */
+static void know_a_file(struct sweep *s)
+{
+	struct known_file file = { .ino = 1, .size = 2 };
+	struct known_files known = { .files = &file, .count = 1 };
+
+	known_files_save(s->place->store, s->run, "d", &known);
+}
+
+static int log_again(struct sweep *s)
+{
+	put_file(s->place, s->run, "d/a", "second a");
+	replace_large(s, "d/sub/large", 2);
+	return log_draft(s->place, s->run, "d");
+}
+
+static int log_file(struct sweep *s)
+{
+	replace_large(s, "m", 3);
+	return log_draft(s->place, s->run, "m");
+}
+
+static int declare(struct sweep *s)
+{
+	return run_declare_input(s->place->store, s->run, slice_str("in"), slice_str("d:v0"),
+				 &root_cred);
+}
+
+static int finish_all(struct sweep *s)
+{
+	know_a_file(s);
+	put_file(s->place, s->run, "n", "last");
+	return finish(s->place, s->run);
+}
+
+static int (*const steps[STEPS])(struct sweep *s) = {
+	[CREATE] = create,	 [LOG_FIRST] = log_first, [LOG_AGAIN] = log_again,
+	[LOG_FILE] = log_file,	 [DECLARE] = declare,	  [FINISH] = finish_all,
+};
+
+/* Goes on until something fails: 0 or that. */
+static int go_on(struct sweep *s)
+{
+	while (s->done < STEPS) {
+		int err = steps[s->done](s);
+
+		if (err < 0)
+			return err;
+		s->done++;
+	}
+	return 0;
+}
+
+/* ---- what must be true afterwards ---- */
+
+static uint64_t bytes_of(struct place *place, const char *name, uint32_t number)
+{
+	return version_of(place, name, number).bytes;
+}
+
+static void expect_reported(struct sweep *s)
+{
+	struct place *place = s->place;
+	AUTO(run_release) struct run run = { 0 };
+	AUTO(input_release) struct input input = { 0 };
+
+	if (s->done > CREATE)
+		assert_int_equal(run_get(place->store, s->run, &run), 0);
+	if (s->done > LOG_FIRST)
+		assert_int_equal(bytes_of(place, "d", 0), LARGE + 14);
+	if (s->done > LOG_AGAIN)
+		assert_int_equal(bytes_of(place, "d", 1), LARGE + 15);
+	if (s->done > LOG_FILE)
+		assert_int_equal(bytes_of(place, "m", 0), LARGE);
+	if (s->done > DECLARE)
+		assert_int_equal(run_input_find(place->store, s->run, slice_str("in"), &input), 0);
+	if (s->done > FINISH)
+		expect_content(place, "n", 0, "f n 4 last\n");
+	assert_int_equal(run.state == RUN_FINISHED, s->done > FINISH);
+}
+
+/* Nothing failed in the end, so nothing is there twice. */
+static void expect_all(struct sweep *s)
+{
+	assert_int_equal(s->done, STEPS);
+	expect_reported(s);
+	assert_int_equal(count_versions(s->place, "d"), 2);
+	assert_int_equal(count_versions(s->place, "m"), 1);
+	assert_int_equal(count_versions(s->place, "n"), 1);
+	expect_clean(s->place);
+	expect_reported(s);
+}
+
+/* ---- sweeps ---- */
+
+/* Arms the fault at the n-th call from now; n = 0 disarms. */
+typedef void arm_fault(struct place *place, uint64_t n);
+
+static void kv_once(struct place *place, uint64_t n)
+{
+	kv_disk_fail(place->kv_disk, n, -EIO, false);
+}
+
+static void kv_forever(struct place *place, uint64_t n)
+{
+	kv_disk_fail(place->kv_disk, n, -ENOSPC, true);
+}
+
+static void blob_once(struct place *place, uint64_t n)
+{
+	blob_disk_fail(place->blob_disk, n, -ENOSPC, false);
+}
+
+static void blob_forever(struct place *place, uint64_t n)
+{
+	blob_disk_fail(place->blob_disk, n, -EIO, true);
+}
+
+static int count_down(struct blob_hook *hook, enum blob_call call)
+{
+	uint64_t *left = hook->arg;
+
+	(void)call;
+	return *left > 0 && --*left == 0 ? -EIO : 0;
+}
+
+static uint64_t hook_left;
+
+static void hook_before(struct place *place, uint64_t n)
+{
+	hook_left = n;
+	place->hook.arg = &hook_left;
+	place->hook.before = count_down;
+}
+
+/* The call does what it is to do, and says that it failed. */
+static void hook_after(struct place *place, uint64_t n)
+{
+	hook_left = n;
+	place->hook.arg = &hook_left;
+	place->hook.after = count_down;
+}
+
+static uint64_t stride(uint64_t n)
+{
+	const char *wanted = getenv("FAULT_STRIDE");
+
+	return n + (wanted ? strtoull(wanted, NULL, 10) : 1);
+}
+
+/* The store goes on after the fault, and is opened again at the end. */
+static void sweep_in_place(enum backend backend, arm_fault *arm)
+{
+	unsigned faults = 0;
+	int err = -1;
+
+	log_to_file("/dev/null");
+	for (uint64_t n = 1; err < 0; n = stride(n)) {
+		struct sweep s = { .place = place_new(backend) };
+
+		open_store(s.place);
+		arm(s.place, n);
+		err = go_on(&s);
+		arm(s.place, 0);
+		expect_reported(&s);
+		assert_int_equal(go_on(&s), 0);
+		reopen(s.place);
+		expect_all(&s);
+		place_free(s.place);
+		faults += err < 0;
+	}
+	assert_true(faults > 3);
+}
+
+/* The daemon ends after the fault; with crash, the machine does. */
+static void sweep_and_reopen(enum backend backend, arm_fault *arm, bool crash)
+{
+	unsigned faults = 0;
+	int err = -1;
+
+	log_to_file("/dev/null");
+	for (uint64_t n = 1; err < 0; n = stride(n)) {
+		struct sweep s = { .place = place_new(backend) };
+
+		open_store(s.place);
+		arm(s.place, n);
+		err = go_on(&s);
+		if (crash)
+			kv_disk_crash(s.place->kv_disk);
+		close_store(s.place);
+		arm(s.place, 0);
+		open_store(s.place);
+		expect_clean_now(s.place);
+		expect_reported(&s);
+		assert_int_equal(go_on(&s), 0);
+		expect_all(&s);
+		place_free(s.place);
+		faults += err < 0;
+	}
+	assert_true(faults > 3);
+}
+
+static void kv_fails_once(void **state)
+{
+	(void)state;
+	sweep_in_place(MEMORY, kv_once);
+}
+
+static void kv_fails_for_good(void **state)
+{
+	(void)state;
+	sweep_and_reopen(MEMORY, kv_forever, false);
+}
+
+static void kv_fails_once_under_shared_files(void **state)
+{
+	(void)state;
+	sweep_in_place(MIXED, kv_once);
+}
+
+static void blobs_fail_once(void **state)
+{
+	(void)state;
+	sweep_in_place(MEMORY, blob_once);
+}
+
+static void blobs_fail_for_good(void **state)
+{
+	(void)state;
+	sweep_and_reopen(MEMORY, blob_forever, false);
+}
+
+static void shared_blobs_fail(void **state)
+{
+	(void)state;
+	sweep_in_place(MIXED, hook_before);
+	sweep_and_reopen(MIXED, hook_before, false);
+}
+
+static void shared_blobs_fail_when_done(void **state)
+{
+	(void)state;
+	sweep_in_place(MIXED, hook_after);
+	sweep_and_reopen(MIXED, hook_after, false);
+}
+
+/* No call succeeds after the n-th, and what was not made durable before it is forgotten. */
+static void the_machine_goes_down(void **state)
+{
+	(void)state;
+	sweep_and_reopen(MIXED, kv_forever, true);
+}
+
+/* The same, with every commit that has to be tried twice. */
+static void conflicts_everywhere(void **state)
+{
+	struct sweep s = { .place = *state };
+
+	for (uint64_t k = 2; k < 5; k++) {
+		kv_disk_conflict_every(s.place->kv_disk, k);
+		s.done = 0;
+		assert_int_equal(go_on(&s), 0);
+		expect_all(&s);
+		place_free(s.place);
+		s.place = place_new(MIXED);
+		open_store(s.place);
+	}
+	*state = s.place;
+}
+
+/* Recovery is interrupted at every call, and done again. */
+static void recovery_fails_too(void **state)
+{
+	(void)state;
+	log_to_file("/dev/null");
+	for (uint64_t n = 40; n < 400; n += 60) {
+		struct sweep s = { .place = place_new(MIXED) };
+		int err = -1;
+
+		open_store(s.place);
+		kv_forever(s.place, n);
+		assert_true(go_on(&s) < 0);
+		kv_disk_crash(s.place->kv_disk);
+		close_store(s.place);
+		for (uint64_t m = 1; err < 0; m++) {
+			kv_forever(s.place, m);
+			err = try_open(s.place);
+			kv_forever(s.place, 0);
+		}
+		expect_clean_now(s.place);
+		expect_reported(&s);
+		assert_int_equal(go_on(&s), 0);
+		expect_all(&s);
+		place_free(s.place);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kv_fails_once),
+		cmocka_unit_test(kv_fails_for_good),
+		cmocka_unit_test(kv_fails_once_under_shared_files),
+		cmocka_unit_test(blobs_fail_once),
+		cmocka_unit_test(blobs_fail_for_good),
+		cmocka_unit_test(shared_blobs_fail),
+		cmocka_unit_test(shared_blobs_fail_when_done),
+		cmocka_unit_test(the_machine_goes_down),
+		ON(mixed, conflicts_everywhere),
+		cmocka_unit_test(recovery_fails_too),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
