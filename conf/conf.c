@@ -37,11 +37,6 @@ static const struct option options[] = {
 	  .sentence = "Days that drafts of failed and crashed runs are kept; 0 is for good." },
 };
 
-/* What mount(8) passes on from fstab, and what is true of every mount of ours anyway. */
-static const char *const mount_words[] = {
-	"rw", "nosuid", "nodev", "noatime", "_netdev", "defaults", "noauto", "user",
-};
-
 static const char *const level_names[] = {
 	[LOG_LEVEL_ERROR] = "error",
 	[LOG_LEVEL_WARNING] = "warning",
@@ -312,12 +307,8 @@ static int set_word(struct conf *conf, char *word, struct buf *why)
 	char *equals = strchr(word, '=');
 	const struct option *o;
 
-	if (!*word || find_word(mount_words, ARRAY_SIZE(mount_words), word) >= 0)
+	if (!*word)
 		return 0;
-	if (!strcmp(word, "ro")) {
-		buf_add_str(why, "a mount that is read-only (ro) does not work yet");
-		return -EINVAL;
-	}
 	if (equals) {
 		*equals = '\0';
 		o = option_find(word);

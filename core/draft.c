@@ -437,7 +437,9 @@ static bool set_aside(struct store *store, uint32_t run, uint64_t keep_seconds, 
 	if (!is_stale(store, run, keep_seconds, &keep_empty))
 		return false;
 	if (renameat(store->drafts, name, store->drafts, gone) < 0) {
-		log_errno(-errno, "moving drafts/%s away", name);
+		/* The end of the run may have done it since the directory was read. */
+		if (errno != ENOENT)
+			log_errno(-errno, "moving drafts/%s away", name);
 		return false;
 	}
 	if (keep_empty)

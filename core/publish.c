@@ -17,6 +17,7 @@ struct prepared {
 	struct scan scan;
 	struct draft_top *top;
 	bool scanned;
+	bool scanned_again; /* what the first scan put may be of a state that is gone */
 	uint64_t version_id, first_ino, collection_id;
 
 	enum { OUTCOME_LOGGED, OUTCOME_EQUAL, OUTCOME_UNCHANGED } outcome;
@@ -34,6 +35,7 @@ struct publishing {
 	struct prepared *drafts;
 	size_t count, cap;
 	unsigned passes;
+	const char *culprit; /* the draft that could not be logged */
 	struct buf why;
 	struct buf text; /* results, for `log` */
 };
@@ -133,13 +135,18 @@ static int prepare(struct publishing *p, struct prepared *d)
 {
 	int err;
 
+	p->culprit = d->top->name;
 	for (unsigned i = 0; i < PASSES; i++) {
 		err = scan_draft(&d->scan, &p->why);
 		if (err != -EAGAIN)
 			break;
 		/* Something that was said to be present may be gone: trust nothing but the files. */
 		d->scan.distrust = i > 0;
+		d->scanned_again = true;
 	}
+	/* The draft itself went: finishing goes on without it. */
+	if (err == -ENOENT && finishing(p))
+		return -EAGAIN;
 	if (err == -EAGAIN) {
 		buf_printf(&p->why, "keeps changing: %s", d->top->name);
 		err = -EBUSY;
@@ -306,6 +313,8 @@ static int publish_draft(struct kv_txn *txn, struct publishing *p, struct prepar
 	struct version v;
 	int equal, err = collection_for(txn, p, d, &c);
 
+	p->culprit = d->top->name;
+
 	if (err == 0 && !cred_may(p->request->cred, c.uid, c.gid, c.mode, 2)) {
 		buf_reset(&p->why);
 		buf_printf(&p->why, "no permission to log into %s", c.name);
@@ -437,10 +446,13 @@ static void report_failure(struct publishing *p, int err)
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	const char *name = strerrorname_np(-err);
 
-	buf_printf(&text, "error: %.*s%s%s: %s\n", (int)p->request->name.len,
-		   p->request->name.len ? (const char *)p->request->name.data : "",
-		   p->request->name.len ? ": " : "", name ? name : "?",
-		   p->why.len ? buf_str(&p->why) : strerror(-err));
+	buf_add_str(&text, "error: ");
+	if (p->request->name.len)
+		buf_add_slice(&text, p->request->name);
+	else if (p->culprit)
+		buf_add_str(&text, p->culprit);
+	buf_printf(&text, "%s%s: %s\n", p->request->name.len || p->culprit ? ": " : "",
+		   name ? name : "?", p->why.len ? buf_str(&p->why) : strerror(-err));
 	run_log_write(p->store, p->area->run, buf_slice(&text));
 }
 
@@ -449,7 +461,7 @@ static bool put_more_than_published(const struct publishing *p)
 	if (p->passes > 1)
 		return true;
 	for (size_t i = 0; i < p->count; i++)
-		if (p->drafts[i].scan.distrust || p->drafts[i].outcome != OUTCOME_LOGGED)
+		if (p->drafts[i].scanned_again || p->drafts[i].outcome != OUTCOME_LOGGED)
 			return true;
 	return false;
 }

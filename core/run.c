@@ -271,7 +271,7 @@ int run_set_state(struct store *store, uint32_t id, enum run_state state)
 	struct draft_area *area;
 	int err;
 
-	if (state != RUN_RUNNING && state != RUN_FAILED)
+	if (state == RUN_FINISHED)
 		return -EINVAL;
 	err = draft_area_get(store, id, &area);
 	if (err < 0)

@@ -31,8 +31,8 @@ const char *run_state_name(enum run_state state);
 int run_state_parse(struct slice text, enum run_state *ret);
 
 /*
- * Changes the state without logging anything: running to failed, failed or crashed to running.
- * -EROFS: the run has finished. -EINVAL: not such a change (crashed is nobody's to write).
+ * Changes the state without logging anything: running to failed or crashed, those to running.
+ * -EROFS: the run has finished. -EINVAL: not such a change.
  */
 int run_set_state(struct store *store, uint32_t id, enum run_state state);
 

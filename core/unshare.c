@@ -173,18 +173,51 @@ static int move_names(struct unsharing *u, int directory, const char *name, nlin
 	return err;
 }
 
+static bool is_blob(struct store *store, const struct blob_id *id, const struct stat *st)
+{
+	AUTO(blob_releasep) struct blob *blob = NULL;
+	struct stat there;
+
+	return blob_open(store->blobs, id, (uint64_t)st->st_size, &blob) == 0 &&
+	       blob_fd(blob) >= 0 && fstat(blob_fd(blob), &there) == 0 &&
+	       there.st_ino == st->st_ino && there.st_dev == st->st_dev;
+}
+
+/*
+ * The names that the inode has in the draft. The mark comes before the link to the blob, and a crash
+ * may have come between them; or the link goes while we look: then one name too many is looked for.
+ */
+static int count_names(struct store *store, int fd, const struct blob_id *id, struct stat *ret_st,
+		       nlink_t *ret)
+{
+	struct stat st;
+	bool linked;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	linked = is_blob(store, id, &st);
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	linked = linked && is_blob(store, id, &st);
+	*ret = st.st_nlink - (linked ? 1 : 0);
+	*ret_st = st;
+	return 0;
+}
+
 int draft_unshare(struct draft_top *top, int fd, int directory, const char *name, bool truncate,
 		  draft_swap *swap, void *arg)
 {
 	struct draft_area *area = top->area;
 	struct unsharing u = { .top = top, .fd = -1 };
 	struct stat st, fresh;
+	struct blob_id id;
+	nlink_t names = 0;
 	int err;
 
 	LOCKED(&area->unshare);
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!draft_fd_is_shared(fd, &st, NULL))
+	if (!draft_fd_is_shared(fd, &st, &id))
 		return 0;
 	u.old_ino = st.st_ino;
 	err = make_copy(&u, fd, &st, truncate);
@@ -193,11 +226,13 @@ int draft_unshare(struct draft_top *top, int fd, int directory, const char *name
 
 		if (area->phase != DRAFT_OPEN)
 			err = area->phase == DRAFT_GONE ? -ESTALE : -EROFS;
+		if (err == 0)
+			err = count_names(area->store, fd, &id, &fresh, &names);
 		/* Names and mode may have changed during the copy, the bytes cannot have. */
-		if (err == 0 && fstat(fd, &fresh) == 0 && fresh.st_mode != st.st_mode)
+		if (err == 0 && fresh.st_mode != st.st_mode)
 			fchmod(u.fd, fresh.st_mode & 07777);
 		if (err == 0)
-			err = move_names(&u, directory, name, draft_names(&fresh, true));
+			err = move_names(&u, directory, name, names);
 		unlinkat(area->store->drafts, u.spare_name, 0);
 		if (err == 0 && fstat(u.fd, &fresh) < 0)
 			err = -errno;

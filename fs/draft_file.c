@@ -14,13 +14,16 @@
 /* Between giving a file its own inode and opening it, a log may share it again: not for ever. */
 #define TRIES 16
 
+/* What the kernel adds to the flags of an open that is an execve(2); fcntl.h keeps it to itself. */
+#define OPENED_TO_EXECUTE 0x20
+
 int draft_open_flags(int flags)
 {
 	/*
 	 * The kernel appends by itself, at the size it knows; with O_APPEND pwrite(2) would ignore
 	 * its offset. Direct I/O wants aligned buffers, which requests are not.
 	 */
-	flags &= ~(O_APPEND | O_DIRECT | O_CREAT | O_EXCL | O_NOCTTY);
+	flags &= ~(OPENED_TO_EXECUTE | O_APPEND | O_DIRECT | O_CREAT | O_EXCL | O_NOCTTY);
 	return flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 }
 
@@ -132,6 +135,7 @@ struct handle *draft_handle_new(struct node *node, int fd, int flags, ino_t ino)
 
 	d->handle = (struct handle){ &file_ops, f->vfs, node };
 	d->fd = fd;
+	d->executes = flags & OPENED_TO_EXECUTE;
 	if (writes(flags))
 		d->writer = draft_writer_open(f->top, ino);
 	LOCKED(&f->area->mutex);
@@ -228,6 +232,19 @@ int draft_node_unshare(struct node *node, bool truncate)
 	return draft_unshare(f->top, fd, directory, name, truncate, swap_inode, node);
 }
 
+/*
+ * The kernel itself refuses to open what runs for writing, but leaves it to us when O_TRUNC comes with
+ * O_RDONLY.
+ */
+static bool is_executed(struct draft_file *f)
+{
+	LOCKED(&f->area->mutex);
+	for (const struct draft_handle *d = f->handles; d; d = d->next)
+		if (d->executes)
+			return true;
+	return false;
+}
+
 /* One try: -EAGAIN when the file is shared and must not be. */
 static int open_once(struct node *node, int flags, struct vfs_open *ret)
 {
@@ -239,6 +256,8 @@ static int open_once(struct node *node, int flags, struct vfs_open *ret)
 	SHARED(&f->area->lock);
 	if (writes(flags) || (flags & O_TRUNC))
 		err = draft_may_change(f->area);
+	if (err == 0 && (flags & O_TRUNC) && is_executed(f))
+		err = -ETXTBSY;
 	if (err == 0)
 		err = draft_node_path(node, &path);
 	if (err < 0)

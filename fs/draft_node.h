@@ -85,6 +85,7 @@ int draft_do_rename(const struct draft_spot *from, const char *name, const struc
 struct draft_handle {
 	struct handle handle;
 	int fd;
+	bool executes;		     /* opened by execve(2) */
 	struct draft_writer *writer; /* NULL: read-only */
 	struct draft_handle *next;   /* of the node */
 };

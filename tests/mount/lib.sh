@@ -289,7 +289,10 @@ versions() { # NAME: its versions in order, on one line
 check_sums() { # VERSION DIRECTORY…
 	local version
 	for version; do
-		[ -s "$version/SHA256SUMS" ] || fail "empty: $version/SHA256SUMS"
+		if [ ! -s "$version/SHA256SUMS" ]; then
+			eq "files without a sum" "$(find "$version/files" -type f | head -n 1)" ""
+			continue
+		fi
 		(cd "$version/files" && sha256sum --quiet --strict -c ../SHA256SUMS) >"$T/sums" 2>&1 ||
 			fail "${version#"$MNT/"}: $(head -n 2 "$T/sums")"
 	done
@@ -302,12 +305,13 @@ check_all_sums() {
 	done
 }
 
-# Sets BYTES to what the store takes on disk, after a remount: while it is open, its write-ahead log
-# takes up to 70 MiB ahead of need, and files come and go under du.
+# Sets BYTES to what the store takes on disk, between two mounts: while it is open, its write-ahead
+# log takes up to 70 MiB ahead of need, and files come and go under du.
 measure_store() {
-	remount
+	stop_mount
 	sync -f "$STORE"
 	BYTES=$(du -s -B1 "$STORE" | cut -f1)
+	start_mount
 }
 
 random_file() { # FILE BYTES

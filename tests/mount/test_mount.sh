@@ -99,11 +99,20 @@ test_bad_options() {
 	refused 'nosuchoption' "$STORE" "$MNT" -f -o allow_other,nosuchoption=1
 	refused 'threads' "$STORE" "$MNT" -f -o threads=many
 	refused 'threads' "$STORE" "$MNT" -f -o threads=0
-	refused 'read-only|ro' "$STORE" "$MNT" -f -o ro
 	refused 'usage|mount' "$STORE"
 	refused 'usage|--nonsense|option' "$STORE" "$MNT" --nonsense
 	refused 'nowhere.ini' "$STORE" "$MNT" -f -c "$T/nowhere.ini"
 	absent "$STORE/kv"
+}
+
+test_read_only() {
+	start_mount
+	quick_version r a text
+	stop_mount
+	start_mount -o ro
+	eq "text" "$(cat "$MNT/artifacts/a/v0/files/text")" text
+	expect_errno EROFS mkdir "$MNT/runs/other"
+	stop_mount
 }
 
 test_bad_ini() {

@@ -105,8 +105,13 @@ static void states_change(void **state)
 
 	put_file(place, id, "m", "x");
 	assert_int_equal(run_set_state(place->store, id, RUN_RUNNING), 0);
-	assert_int_equal(run_set_state(place->store, id, RUN_CRASHED), -EINVAL);
 	assert_int_equal(run_set_state(place->store, id, RUN_FINISHED), -EINVAL);
+	assert_int_equal(run_set_state(place->store, id, RUN_CRASHED), 0);
+	assert_int_equal(state_of(place, id, &ended), RUN_CRASHED);
+	assert_true(ended);
+	assert_int_equal(run_set_state(place->store, id, RUN_FAILED), -EINVAL);
+	assert_int_equal(log_draft(place, id, "m"), -EROFS);
+	assert_int_equal(run_set_state(place->store, id, RUN_RUNNING), 0);
 	assert_int_equal(run_set_state(place->store, id, RUN_FAILED), 0);
 	assert_int_equal(state_of(place, id, &ended), RUN_FAILED);
 	assert_true(ended);
@@ -408,6 +413,7 @@ static void left_over_areas_go_at_the_start(void **state)
 
 	put_file(place, run, "m", "x");
 	assert_int_equal(finish(place, run), 0);
+	assert_int_equal(draft_sweep(place->store, 0), 0);
 	assert_int_equal(draft_area_make(place->store, never), 0);
 	assert_int_equal(draft_area_make(place->store, run), 0);
 	put_directory(place, run, "d");
