@@ -411,7 +411,7 @@ static bool is_stale(struct store *store, uint32_t id, uint64_t keep_seconds, bo
 	uint64_t age;
 
 	*ret_keep_empty = false;
-	/* A run that is being made has its directory first; before anybody can make one, it is left over. */
+	/* A run in the making has its directory first; before anybody makes one, it is left over. */
 	if (err == -ENOENT)
 		return !store->janitor_started;
 	if (err == 0 && run.state == RUN_FINISHED)

@@ -176,8 +176,9 @@ is_mounted() {
 	awk -v dir="$1" '$5 == dir { found = 1 } END { exit !found }' /proc/self/mountinfo
 }
 
+# Asks for what the kernel does not keep: a dead mount still knows its README.
 answers() {
-	[ -e "$MNT/README" ] && is_mounted "$MNT"
+	is_mounted "$MNT" && cat "$MNT/_status.json" >/dev/null 2>&1
 }
 
 # Mounts $STORE at $MNT and returns when it answers; 1 when the daemon ended before that.

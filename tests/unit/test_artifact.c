@@ -96,7 +96,8 @@ static void texts_are_checked(void **state)
 	uint32_t id = make_collection(place, "mnist", 0, 0755);
 
 	memset(long_text, 'x', 65537);
-	assert_int_equal(collection_set_text(store, id, COLLECTION_TYPE, slice_str("dataset\n")), 0);
+	assert_int_equal(collection_set_text(store, id, COLLECTION_TYPE,
+					     slice_str("dataset\n")), 0);
 	assert_int_equal(collection_set_text(store, id, COLLECTION_TYPE, slice_str("data set")),
 			 -EINVAL);
 	assert_int_equal(collection_set_text(store, id, COLLECTION_DESCRIPTION,

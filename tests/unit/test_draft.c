@@ -477,8 +477,9 @@ static void trees_are_removed(void **state)
 {
 	struct place *place = *state;
 	uint32_t run = make_run(place, "r");
-	autofree char *dir = draft_path(place, run, ""), *locked = draft_path(place, run, "d/locked");
-	autofree char *link = draft_path(place, run, "d/link"), *kept = draft_path(place, run, "kept");
+	autofree char *dir = draft_path(place, run, ""), *link = draft_path(place, run, "d/link");
+	autofree char *locked = draft_path(place, run, "d/locked");
+	autofree char *kept = draft_path(place, run, "kept");
 	autoclose int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	put_directory(place, run, "d");

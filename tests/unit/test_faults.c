@@ -1,7 +1,8 @@
 /*
- * The fault sweep: a run is created, logs, logs again and finishes, while the n-th call of a backend
- * fails, for n = 1, 2, … until all of it passes without a fault. Whatever happened, the store that is
- * opened afterwards is clean, has everything that was reported, and the rest can be done again.
+ * The fault sweep: a run is created, logs, logs again and finishes, while the n-th call of a
+ * backend fails, for n = 1, 2, ... until all of it passes without a fault. Whatever happened, the
+ * store that is opened afterwards is clean, has everything that was reported, and the rest can be
+ * done again.
  */
 #include "store_place.h"
 
@@ -46,7 +47,7 @@ static int log_first(struct sweep *s)
 	return log_draft(s->place, s->run, "d");
 }
 
-/* What a log leaves of files that are older than those here: it need not be there, but it must go. */
+/* What a log leaves of files that are older than those here: it may be missing, but must go. */
 static void know_a_file(struct sweep *s)
 {
 	struct known_file file = { .ino = 1, .size = 2 };

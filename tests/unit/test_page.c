@@ -196,7 +196,8 @@ static void expect_found(struct pages *pages, const struct names *n, uint64_t pa
 		assert_int_equal(e.size, len);
 		assert_int_equal(e.mtime.tv_sec, len);
 		if (i + 1 == n->count || strcmp(longer, n->list[i + 1]) != 0)
-			assert_int_equal(tree_find(pages->kv, page, slice_str(longer), &e), -ENOENT);
+			assert_int_equal(tree_find(pages->kv, page, slice_str(longer), &e),
+					 -ENOENT);
 		longer[len] = '\x01';
 		assert_int_equal(tree_find(pages->kv, page, slice_str(longer), &e), -ENOENT);
 	}
@@ -589,7 +590,8 @@ static void paths(void **state)
 /* ---- SHA256SUMS ---- */
 
 static const char *const odd_names[] = {
-	" two  spaces", "*star", "-dash", "\\", "a\\n", "back\\slash", "carriage\rreturn", "caf\xc3\xa9",
+	" two  spaces", "*star", "-dash", "\\", "a\\n", "back\\slash", "carriage\rreturn",
+	"caf\xc3\xa9",
 	"new\nline", "quote'\"", "tab\there", "\xff\xfe",
 };
 

@@ -319,7 +319,8 @@ static void pipes_are_refused(void **state)
 	put_file(place, run, "e", "x");
 	assert_int_equal(mkfifo(pipe, 0600), 0);
 	assert_int_equal(log_draft(place, run, "d"), -EINVAL);
-	expect_log(place, run, "error: d: EINVAL: a pipe, socket or device cannot be logged: d/pipe");
+	expect_log(place, run,
+		   "error: d: EINVAL: a pipe, socket or device cannot be logged: d/pipe");
 	assert_int_equal(finish(place, run), -EINVAL);
 	assert_int_equal(count_versions(place, "e"), -1);
 	expect_clean(place);

@@ -1,6 +1,6 @@
 /*
- * The contract of core/publish.h, continued: bytes exist once and are read once, and what a draft may
- * do while it is being logged.
+ * The contract of core/publish.h, continued: bytes exist once and are read once, and what a draft
+ * may do while it is being logged.
  */
 #include "store_place.h"
 
@@ -54,6 +54,12 @@ static bool is_marked(struct place *place, uint32_t run, const char *name)
 	return getxattr(path, DRAFT_SHARED_XATTR, &id, sizeof(id)) == sizeof(id);
 }
 
+static int fail_put_file(struct blob_hook *hook, enum blob_call call)
+{
+	(void)hook;
+	return call == BLOB_PUT_FILE ? -ENOSPC : 0;
+}
+
 static void a_large_file_shares_its_inode(void **state)
 {
 	struct place *place = *state;
@@ -74,6 +80,26 @@ static void a_large_file_shares_its_inode(void **state)
 	expect_clean(place);
 	assert_int_equal(finish(place, run), 0);
 	expect_blobs(place, 1, LARGE);
+	expect_clean(place);
+}
+
+/* A blob store elsewhere copies, one that fails shares nothing: the draft's file stays its own. */
+static void what_is_not_shared_is_not_marked(void **state)
+{
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r");
+
+	log_to_file("/dev/null");
+	put_large(place, run, "m", 1, LARGE);
+	if (place->backend == MIXED) {
+		place->hook.before = fail_put_file;
+		assert_int_equal(log_draft(place, run, "m"), -ENOSPC);
+		place->hook.before = NULL;
+	} else {
+		assert_int_equal(log_draft(place, run, "m"), 0);
+	}
+	assert_false(is_marked(place, run, "m"));
+	assert_int_equal(finish(place, run), 0);
 	expect_clean(place);
 }
 
@@ -281,7 +307,8 @@ static void what_was_put_too_early_goes(void **state)
 
 static void remove_both(struct disturbance *d)
 {
-	autofree char *a = draft_path(d->place, d->run, "a"), *b = draft_path(d->place, d->run, "b");
+	autofree char *a = draft_path(d->place, d->run, "a");
+	autofree char *b = draft_path(d->place, d->run, "b");
 
 	unlink(a);
 	unlink(b);
@@ -305,6 +332,37 @@ static void a_draft_that_goes_meanwhile_is_not_logged(void **state)
 	assert_int_equal(count_versions(place, "b"), -1);
 	assert_int_equal(count_versions(place, "c"), 1);
 	place->hook.before = NULL;
+	expect_clean(place);
+}
+
+/* The other file was read already, and is about to be shared. */
+static void write_to_the_other(struct disturbance *d)
+{
+	autofree char *path = draft_path(d->place, d->run, "d/b");
+	autoclose int fd = open(path, O_WRONLY | O_CLOEXEC);
+	struct stat st;
+
+	stat_draft(d->place, d->run, "d/b", &st);
+	assert_int_equal(pwrite(fd, "written", 7, 0), 7);
+	touch(d->place, d->run, "d", st.st_ino);
+}
+
+static void what_was_written_meanwhile_is_not_shared(void **state)
+{
+	struct place *place = *state;
+	struct disturbance d = { place, make_run(place, "r"), 1, write_to_the_other };
+	AUTO(buf_release) struct buf found = BUF_INIT;
+
+	put_directory(place, d.run, "d");
+	put_large(place, d.run, "d/a", 1, LARGE);
+	put_large(place, d.run, "d/b", 2, LARGE);
+	set_disturbance(place, &d);
+	assert_int_equal(log_draft(place, d.run, "d"), 0);
+	place->hook.before = NULL;
+	assert_int_equal(check_describe(place->store, version_of(place, "d", 0).page, &found), 0);
+	assert_non_null(strstr(buf_str(&found), "f b 69632 written"));
+	expect_clean_now(place);
+	assert_int_equal(finish(place, d.run), 0);
 	expect_clean(place);
 }
 
@@ -376,6 +434,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON(mixed, a_large_file_shares_its_inode),
 		ON(real, a_large_file_shares_its_inode),
+		ON(memory, what_is_not_shared_is_not_marked),
+		ON(mixed, what_is_not_shared_is_not_marked),
 		EVERYWHERE(only_what_changed_is_read),
 		EVERYWHERE(what_is_known_goes_with_the_run),
 		EVERYWHERE(young_files_are_not_trusted),
@@ -387,6 +447,7 @@ int main(void)
 		ON(mixed, what_was_put_too_early_goes),
 		ON(memory, a_draft_that_goes_meanwhile_is_not_logged),
 		ON(mixed, a_draft_that_goes_meanwhile_is_not_logged),
+		ON(mixed, what_was_written_meanwhile_is_not_shared),
 		ON(mixed, a_writer_that_comes_while_it_is_shared),
 		ON(memory, a_draft_that_comes_meanwhile_is_logged),
 		ON(mixed, a_draft_that_comes_meanwhile_is_logged),

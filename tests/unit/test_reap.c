@@ -161,6 +161,33 @@ static void what_a_version_has_stays(void **state)
 	expect_clean(place);
 }
 
+/* Whoever refers to something doomed takes it off the list, so that a look under way runs again. */
+static void a_new_reference_spares(void **state)
+{
+	static const char *const names[] = { "a", "b" };
+	struct place *place = *state;
+	struct doom doom = { 0 };
+	struct stage *stage;
+	uint32_t run = make_run(place, "r");
+	uint64_t page;
+
+	put_directory(place, run, "d");
+	put_file(place, run, "d/a", "a");
+	assert_int_equal(finish(place, run), 0);
+	doom.page = version_of(place, "d", 0).page;
+	digest_of(slice_str("a"), &doom.digest);
+	assert_int_equal(kv_update(place->store->kv, KV_ORDERED, doom_body, &doom), 0);
+	assert_int_equal(stage_open(place->store, run, &stage), 0);
+	page = stage_directory(stage, names, 1);
+	assert_int_equal(page, doom.page);
+	assert_false(has_key(place, KEY(doomed_page(page))));
+	assert_true(has_key(place, KEY(doomed_blob(&doom.digest))));
+	stage_directory(stage, names, 2);
+	assert_false(has_key(place, KEY(doomed_blob(&doom.digest))));
+	stage_close(stage, STAGE_DROPPED);
+	expect_clean(place);
+}
+
 /* What a removal of a version for good will do: rows go, the page is doomed. */
 static int remove_body(struct kv_txn *txn, void *arg)
 {
@@ -227,6 +254,28 @@ static void a_draft_outlives_its_blob(void **state)
 	stat_draft(place, run, "m", &st);
 	assert_true(st.st_nlink == 1 && st.st_size == LARGE);
 	assert_int_equal(getxattr(path, DRAFT_SHARED_XATTR, NULL, 0), -1);
+}
+
+/* A file that need not be hashed again, but whose bytes went meanwhile. */
+static void what_is_known_may_be_gone(void **state)
+{
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r");
+	struct version v;
+
+	put_directory(place, run, "d");
+	put_file(place, run, "d/a", "known");
+	put_file(place, run, "d/b", "first");
+	usleep(40000);
+	assert_int_equal(log_draft(place, run, "d"), 0);
+	v = version_of(place, "d", 0);
+	assert_int_equal(kv_update(place->store->kv, KV_ORDERED, remove_body, &v), 0);
+	assert_int_equal(reap_run(place->store), 0);
+	assert_false(has_blob(place, "known"));
+	put_file(place, run, "d/b", "second");
+	assert_int_equal(log_draft(place, run, "d"), 0);
+	expect_content(place, "d", 1, "f a 5 known\nf b 6 second\n");
+	assert_true(has_blob(place, "known"));
 }
 
 static int fail_remove(struct blob_hook *hook, enum blob_call call)
@@ -396,6 +445,9 @@ int main(void)
 		ON(mixed, intents_are_dropped_at_the_start),
 		ON(real, intents_are_dropped_at_the_start),
 		ON(memory, what_a_version_has_stays),
+		ON(memory, a_new_reference_spares),
+		ON(real, a_new_reference_spares),
+		EVERYWHERE(what_is_known_may_be_gone),
 		EVERYWHERE(pages_take_what_is_below_them),
 		ON(mixed, a_draft_outlives_its_blob),
 		ON(memory, a_failure_does_not_stop_the_rest),
