@@ -4,7 +4,7 @@
 #ifndef FS_AS_CALLER_H
 #define FS_AS_CALLER_H
 
-#include "vfs.h"
+#include "call.h"
 
 /*
  * While the guard lives, new files of this thread belong to the caller, and disk quotas count for it.

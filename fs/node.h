@@ -13,7 +13,7 @@
 #ifndef FS_NODE_H
 #define FS_NODE_H
 
-#include "vfs.h"
+#include "call.h"
 
 enum ino_class {
 	INO_FIXED,	/* slot */

@@ -12,55 +12,11 @@
 #ifndef FS_VFS_H
 #define FS_VFS_H
 
-#include "core/base.h"
-#include "core/buf.h"
+#include "call.h"
 
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define VFS_ROOT 1
-
 struct store;
-struct vfs;
-struct handle; /* an open file or directory */
-
-/* How long the kernel may keep what it was told, in seconds. */
-#define VFS_FOREVER 1e9
-
-/* Who asks. */
-struct vfs_call {
-	uid_t uid;
-	gid_t gid;
-	pid_t pid;    /* a thread id in the mounter's pid namespace; 0: not visible there */
-	mode_t umask; /* already applied to modes by the kernel */
-	/* Becomes true when a signal interrupts the caller; NULL: cannot be interrupted. */
-	const bool *interrupted;
-};
-
-struct vfs_entry {
-	struct stat attr; /* st_ino is the node */
-	double entry_ttl; /* of the name */
-	double attr_ttl;
-};
-
-/* What to change: bits of vfs_setattr. */
-enum {
-	VFS_SET_MODE = 1 << 0,
-	VFS_SET_UID = 1 << 1,
-	VFS_SET_GID = 1 << 2,
-	VFS_SET_SIZE = 1 << 3,
-	VFS_SET_ATIME = 1 << 4,
-	VFS_SET_MTIME = 1 << 5,
-	VFS_SET_ATIME_NOW = 1 << 6,
-	VFS_SET_MTIME_NOW = 1 << 7,
-};
-
-/* How the kernel is to treat an open file. */
-struct vfs_open {
-	struct handle *handle;
-	bool direct_io;  /* text that can change: no page cache, sizes may differ from stat */
-	bool keep_cache; /* what is cached of it stays right */
-};
 
 /*
  * Called by the vfs when cached knowledge of the kernel became wrong. May be called with locks of
@@ -138,7 +94,6 @@ int vfs_opendir(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, stru
  * With plus, every entry but "." and ".." is a lookup of its node (undone if not taken) and *entry
  * is whole; without, only st_ino and the type bits of st_mode are set.
  */
-typedef int vfs_fill(void *arg, const char *name, const struct vfs_entry *entry, off_t cookie);
 int vfs_readdir(struct handle *handle, const struct vfs_call *call, off_t offset, bool plus,
 		vfs_fill *fill, void *arg);
 int vfs_fsyncdir(struct handle *handle, bool data_only);

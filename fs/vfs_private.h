@@ -7,6 +7,7 @@
 #include "core/artifact.h"
 #include "handle.h"
 #include "node.h"
+#include "vfs.h"
 
 struct vfs {
 	struct store *store;

@@ -54,13 +54,15 @@ static int hook_open(struct blob_store *store, const struct blob_id *id, uint64_
 {
 	struct blob_hook *hook = hook_of(store);
 	struct hook_blob *wrapped;
-	struct blob *blob;
+	struct blob *blob = NULL;
 	int err = enter(hook, BLOB_OPEN);
 
 	if (err == 0)
 		err = leave(hook, BLOB_OPEN, blob_open(hook->under, id, size, &blob));
-	if (err < 0)
+	if (err != 0) {
+		blob_release(blob);
 		return err;
+	}
 	wrapped = calloc(1, sizeof(*wrapped));
 	if (!wrapped)
 		abort();

@@ -376,11 +376,11 @@ static void digests_stay_what_they_are(void **state)
 	struct built b = build(pages, &none, NULL);
 
 	digest_to_hex(&b.digest, hex);
-	assert_string_equal(hex, 
+	assert_string_equal(hex,
 			    "9b02da2bcbd3bca39b721595026d07fa595137086ad9931a27f57a818bd902ae");
 	b = build(pages, &some, NULL);
 	digest_to_hex(&b.digest, hex);
-	assert_string_equal(hex, 
+	assert_string_equal(hex,
 			    "fcdf034e50f04000cd3e5267faa97ac5566fba1a8320d623103f1e1fdcc53b64");
 }
 
