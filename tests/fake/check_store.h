@@ -4,7 +4,8 @@
  * Reads every row and every blob and compares them with each other: no key that is not known, no
  * intent, part or doomed entry left, every reference there from both sides, every version whole and
  * readable with the digests, counts and sizes of its record, every blob named by its row and
- * nothing else in the blob store, every edge on both sides, and no draft that could write to a blob.
+ * nothing else in the blob store, every edge on both sides, and no draft that could write to a
+ * blob.
  */
 #ifndef TESTS_FAKE_CHECK_STORE_H
 #define TESTS_FAKE_CHECK_STORE_H
