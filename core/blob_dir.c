@@ -182,7 +182,7 @@ static int make_subdirectory(struct blob_dir *dir, const struct blob_id *id)
 	LOCKED(&dir->lock);
 	if (dir->ready[n])
 		return 0;
-	snprintf(name, sizeof(name), "%02x", n);
+	snprintf(name, sizeof(name), "%02x", n & 0xff);
 	if (mkdirat(dir->root, name, 0700) < 0 && errno != EEXIST)
 		return log_errno(-errno, "blobs: cannot make directory %s", name);
 	if (fsync(dir->root) < 0)
@@ -528,7 +528,7 @@ static int each_file(struct blob_dir *dir, unsigned int n, blob_visit *visit, vo
 	char name[3];
 	int r;
 
-	snprintf(name, sizeof(name), "%02x", n);
+	snprintf(name, sizeof(name), "%02x", n & 0xff);
 	r = open_listing(dir->root, name, &listing);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;

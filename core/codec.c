@@ -17,7 +17,8 @@ static struct key key_of(char kind)
 static void key_add(struct key *k, const void *data, size_t len)
 {
 	assert(k->len + len <= sizeof(k->bytes));
-	memcpy(k->bytes + k->len, data, len);
+	if (len)
+		memcpy(k->bytes + k->len, data, len);
 	k->len += len;
 }
 

@@ -91,6 +91,8 @@ as_user() {
 expect_errno() {
 	local want=$1 got
 	shift
+	# Others than root meet the mode bits of what is sealed before they meet us.
+	[ "$(id -u)" = 0 ] || want=${want/EROFS/EROFS|EACCES}
 	got=$("${AS[@]}" "$SYS" "$@" || true)
 	[[ "|$want|" == *"|$got|"* ]] || fail "$*: $got, not $want"
 }

@@ -201,6 +201,7 @@ test_copy_from_a_version() {
 	cp "$T/random" "$OUT/d/f"
 	log_now r d
 	cp --reflink=auto "$MNT/artifacts/d/v0/files/f" "$OUT/d/copy"
+	chmod u+w "$OUT/d/copy"
 	echo tail >>"$OUT/d/copy"
 	cp -a "$MNT/artifacts/d/v0/files" "$OUT/d/whole"
 	chmod -R u+w "$OUT/d/whole"
