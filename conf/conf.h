@@ -10,7 +10,7 @@
 #include "core/log.h"
 
 struct conf {
-	bool allow_other;        /* other users may use the mount; default: true for root, else false */
+	bool allow_other;        /* other users may use the mount; for root the default */
 	unsigned threads;        /* request threads at most */
 	unsigned cache_mb;       /* RocksDB's block cache, MiB */
 	enum log_level log_level; /* error, warning, info, debug */
@@ -24,9 +24,9 @@ void conf_init(struct conf *conf);
 void conf_release(struct conf *conf);
 
 /*
- * Reads an ini file over what conf holds. On failure returns -EINVAL (or the errno of open) and adds
- * one plain sentence, with file and line number, to why: an unknown key or section, a value out of
- * bounds, a line that does not parse are all errors.
+ * Reads an ini file over what conf holds. On failure returns -EINVAL (or the errno of open) and
+ * adds one plain sentence, with file and line number, to why: an unknown key or section, a value
+ * out of bounds, a line that does not parse are all errors.
  */
 int conf_read_file(struct conf *conf, const char *path, struct buf *why);
 

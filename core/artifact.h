@@ -27,7 +27,8 @@ bool cred_may(const struct cred *cred, uid_t uid, gid_t gid, mode_t mode, unsign
 int collection_find(struct store *store, struct slice name, struct collection *ret);
 int collection_get(struct store *store, uint32_t id, struct collection *ret);
 /* The first collection whose name is greater than after: 1, 0 at the end, -errno. */
-int collection_next(struct store *store, struct slice after, uint32_t *ret_id, struct buf *ret_name);
+int collection_next(struct store *store, struct slice after, uint32_t *ret_id,
+		    struct buf *ret_name);
 
 /* -EINVAL bad name, -EEXIST. mode: permission bits. */
 int collection_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mode_t mode,
@@ -67,7 +68,10 @@ int reference_resolve(struct store *store, const struct reference *ref, struct v
 /* Opens the bytes of a file of a version. -EIO: they are not there, which is logged. */
 int artifact_open_blob(struct store *store, const struct digest *digest, struct blob **ret);
 
-/* Mode bits that files and directories of a version have: readable as its draft was, never writable. */
+/*
+ * Mode bits that files and directories of a version have: readable as its draft was, never
+ * writable.
+ */
 mode_t version_directory_mode(const struct version *v);
 mode_t version_file_mode(const struct version *v, bool executable);
 

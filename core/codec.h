@@ -2,8 +2,8 @@
  * codec.h - every key and record of the key-value store, spelled in one place.
  *
  * A key is a letter and fixed-width big-endian numbers, digests or a name (always last, so that
- * a scan of what stands before it lists names in byte order). Records start with a format byte; what
- * a decoder does not understand whole is -EIO, never a guess.
+ * a scan of what stands before it lists names in byte order). Records start with a format byte;
+ * what a decoder does not understand whole is -EIO, never a guess.
  *
  *   M <what>                  about the store itself                 KV_META
  *   I <kind:1>                the next free id of a kind
@@ -47,7 +47,9 @@
 
 /* Names of artifacts, runs, aliases, roles. */
 #define NAME_MAX_BYTES 128
-/* Collections, versions and runs are numbered below this, so that two of them fit an inode number. */
+/*
+ * Collections, versions and runs are numbered below this, so that two of them fit an inode number.
+ */
 #define ID_LIMIT (1u << 29)
 
 struct key {
@@ -101,7 +103,9 @@ struct key key_prefix_blob_refs(const struct digest *digest);
 struct key key_prefix_known_files(uint32_t run, struct slice name);
 struct key key_prefix_intent_parts(uint64_t intent);
 
-/* The variable part of a key that a scan returned: the name after kind and number, or the number. */
+/*
+ * The variable part of a key that a scan returned: the name after kind and number, or the number.
+ */
 struct slice key_name_after(struct slice key, size_t fixed);
 uint32_t key_u32_at(struct slice key, size_t at);
 uint64_t key_u64_at(struct slice key, size_t at);

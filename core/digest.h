@@ -23,7 +23,9 @@ void digest_to_hex(const struct digest *d, char ret[static DIGEST_HEX_SIZE + 1])
 /* -EINVAL unless hex is 64 lower-case hexadecimal digits. */
 int digest_from_hex(struct slice hex, struct digest *ret);
 
-/* A hash under way. One thread at a time; contexts are reused by later hashers of the thread pool. */
+/*
+ * A hash under way. One thread at a time; contexts are reused by later hashers of the thread pool.
+ */
 struct hasher;
 
 struct hasher *hasher_new(void);

@@ -275,7 +275,10 @@ int draft_leased_out(int fd)
 	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0) {
 		if (errno == EAGAIN)
 			return 1;
-		/* EACCES: another user's file and no CAP_LEASE; EINVAL: the filesystem has no leases. */
+		/*
+		 * EACCES: another user's file and no CAP_LEASE; EINVAL: the filesystem has no
+		 * leases.
+		 */
 		return errno == EACCES || errno == EINVAL ? 0 : -errno;
 	}
 	fcntl(fd, F_SETLEASE, F_UNLCK);
@@ -411,7 +414,9 @@ static bool is_stale(struct store *store, uint32_t id, uint64_t keep_seconds, bo
 	uint64_t age;
 
 	*ret_keep_empty = false;
-	/* A run in the making has its directory first; before anybody makes one, it is left over. */
+	/*
+	 * A run in the making has its directory first; before anybody makes one, it is left over.
+	 */
 	if (err == -ENOENT)
 		return !store->janitor_started;
 	if (err == 0 && run.state == RUN_FINISHED)

@@ -1,10 +1,10 @@
 /*
  * draft.h - the working copies of runs: plain directories and files below drafts/<run>/, one name
- * there for every name in the run's outputs/. This module knows who is writing to them, freezes them
- * for logging, and keeps the bytes of logged files apart from later writes.
+ * there for every name in the run's outputs/. This module knows who is writing to them, freezes
+ * them for logging, and keeps the bytes of logged files apart from later writes.
  *
- * Sharing. A large file that was logged shares its inode with the blob (a hard link), so nothing was
- * copied. Invariant: a shared inode's bytes never change. It carries the extended attribute
+ * Sharing. A large file that was logged shares its inode with the blob (a hard link), so nothing
+ * was copied. Invariant: a shared inode's bytes never change. It carries the extended attribute
  * DRAFT_SHARED_XATTR, whose value is the blob's id; the first open for writing, truncation
  * or preallocation gives the draft an inode of its own first (draft_unshare), under all its names.
  * Mode, owner, times and user xattrs of the inode are the draft's: a version has its own.
@@ -86,7 +86,8 @@ struct draft_top *draft_top_get(struct draft_area *area, const char *name);
 void draft_top_hold(struct draft_top *top);
 void draft_top_put(struct draft_top *top);
 /*
- * A draft was renamed, or two exchanged. Whatever had the new name has none now. Exclusive lock held.
+ * A draft was renamed, or two exchanged. Whatever had the new name has none now. Exclusive lock
+ * held.
  */
 void draft_top_rename(struct draft_area *area, const char *name, const char *new_name,
 		      bool exchange);
@@ -104,11 +105,14 @@ struct draft_writer *draft_writer_open(struct draft_top *top, ino_t ino);
 void draft_writer_flush(struct draft_writer *writer);
 void draft_writer_close(struct draft_writer *writer);
 /*
- * 0 when nobody writes to the inode. -EBUSY when somebody does; before that, waits up to a second for
- * writers whose close(2) was seen, since the kernel sends the release after close returned.
+ * 0 when nobody writes to the inode. -EBUSY when somebody does; before that, waits up to a second
+ * for writers whose close(2) was seen, since the kernel sends the release after close returned.
  */
 int draft_settle(struct draft_area *area, ino_t ino);
-/* The same question asked of the kernel: is any descriptor or mapping open for writing? 1, 0, -errno. */
+/*
+ * The same question asked of the kernel: is any descriptor or mapping open for writing? 1, 0,
+ * -errno.
+ */
 int draft_leased_out(int fd);
 
 /*
@@ -128,9 +132,10 @@ void draft_unmark_shared(int fd, const struct blob_id *id);
 /*
  * Gives a draft's file an inode of its own. fd is open on the shared inode. directory and name say
  * where one of its names is; name NULL: it has none left. With truncate the new file is empty, else
- * it has the bytes. Mode, owner, times and xattrs are kept. Under the exclusive lock, once all names
- * are moved, swap is called with a descriptor of the new inode, open for reading and writing, that
- * swap may duplicate. The caller holds no lock of the area. 0 also when it is not shared (any more).
+ * it has the bytes. Mode, owner, times and xattrs are kept. Under the exclusive lock, once all
+ * names are moved, swap is called with a descriptor of the new inode, open for reading and writing,
+ * that swap may duplicate. The caller holds no lock of the area. 0 also when it is not shared (any
+ * more).
  */
 typedef int draft_swap(void *arg, int new_fd, const struct stat *st);
 int draft_unshare(struct draft_top *top, int fd, int directory, const char *name, bool truncate,
@@ -140,8 +145,8 @@ int draft_unshare(struct draft_top *top, int fd, int directory, const char *name
 void draft_area_end(struct draft_area *area);
 
 /*
- * Removes what is left of finished runs and of drafts older than keep_seconds (0: no limit) of failed
- * ones. Called at start and by the store's janitor.
+ * Removes what is left of finished runs and of drafts older than keep_seconds (0: no limit) of
+ * failed ones. Called at start and by the store's janitor.
  */
 int draft_sweep(struct store *store, uint64_t keep_seconds);
 

@@ -18,8 +18,8 @@ enum edge_side {
 
 /*
  * Adds a use, or to one: first time and sequence stay, flags and counts add up. edge->sequence is
- * taken by the caller inside the transaction (store_new_ids of ID_SEQUENCE), after what it depends on
- * was read.
+ * taken by the caller inside the transaction (store_new_ids of ID_SEQUENCE), after what it depends
+ * on was read.
  */
 int edge_add_use(struct kv_txn *txn, uint32_t run, uint32_t version, const struct edge *edge);
 /* Takes the declaration back: the edge goes unless it was observed as well. */
@@ -30,8 +30,8 @@ int edge_add_logged(struct kv_txn *txn, uint32_t run, uint32_t version, const st
 /* -ENOENT. */
 int edge_get(struct kv *kv, enum edge_side side, uint32_t from, uint32_t to, struct edge *ret);
 /*
- * The first edge from `from` whose other end is greater than after (0: the first). 1 and the edge, 0
- * at the end, -errno. ret_edge may be NULL.
+ * The first edge from `from` whose other end is greater than after (0: the first). 1 and the edge,
+ * 0 at the end, -errno. ret_edge may be NULL.
  */
 int edge_next(struct kv *kv, enum edge_side side, uint32_t from, uint32_t after, uint32_t *ret_to,
 	      struct edge *ret_edge);

@@ -1,6 +1,6 @@
 /*
- * known.c - which files of a draft need no hashing again (struct known_files in scan.h). A cache: what
- * is lost of it is hashed again.
+ * known.c - which files of a draft need no hashing again (struct known_files in scan.h). A cache:
+ * what is lost of it is hashed again.
  */
 #include "run.h"
 #include "scan.h"

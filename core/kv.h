@@ -7,8 +7,8 @@
  * - All access is in a transaction. A reading one sees one instant of the store. A writing one sees
  *   that instant plus its own writes, and commits all of them or none.
  * - A key that a writing transaction has read by get (found or not) or written, and that another
- *   transaction changed since, makes commit return -EAGAIN: run the body again. A range read by scan
- *   is NOT checked: a body that relies on "no such entry" also gets and puts a guard key.
+ *   transaction changed since, makes commit return -EAGAIN: run the body again. A range read by
+ *   scan is NOT checked: a body that relies on "no such entry" also gets and puts a guard key.
  * - Commits become durable in order: when a durable commit has returned, so has every commit that
  *   returned before it began.
  *
@@ -62,8 +62,8 @@ struct kv_ops {
 	int (*del)(struct kv_txn *txn, enum kv_space space, struct slice key);
 	/*
 	 * Entries whose key starts with prefix and is not before from (empty: all), in order. The
-	 * transaction's own writes made before the scan began are seen; writes made while it is open
-	 * may or may not be.
+	 * transaction's own writes made before the scan began are seen; writes made while it is
+	 * open may or may not be.
 	 */
 	int (*scan)(struct kv_txn *txn, enum kv_space space, struct slice prefix,
 		    struct slice from, struct kv_scan **ret);

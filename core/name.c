@@ -100,7 +100,10 @@ int reference_parse(struct slice text, struct reference *ret)
 
 	if (!memchr(text.data, '/', text.len))
 		return parse_short(text, ret);
-	/* A file of a version may itself lie under a directory named artifacts: the first one counts. */
+	/*
+	 * A file of a version may itself lie under a directory named artifacts: the first one
+	 * counts.
+	 */
 	for (size_t i = 0; i + n < text.len; i++) {
 		if ((i == 0 || p[i - 1] == '/') && memcmp(p + i, word, n) == 0 &&
 		    parse_tail(slice(p + i + n, text.len - i - n), ret))

@@ -175,7 +175,8 @@ static int read_marker(int root, unsigned *ret)
 
 static int write_marker(int root)
 {
-	autoclose int fd = openat(root, MARKER ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	autoclose int fd = openat(root, MARKER ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+				  0644);
 
 	if (fd < 0 || dprintf(fd, "lineagefs store %u\n", STORE_SCHEMA) < 0 || fsync(fd) < 0 ||
 	    renameat(root, MARKER ".new", root, MARKER) < 0 || fsync(root) < 0)
@@ -194,11 +195,15 @@ static int check_marker(const char *path, int root, bool *ret_new, struct buf *w
 		return err;
 	}
 	if (schema > STORE_SCHEMA) {
-		buf_printf(why, "%s was written by a newer lineagefs (schema %u, this one knows %u)",
+		buf_printf(why,
+			   "%s was written by a newer lineagefs (schema %u, this one knows %u)",
 			   path, schema, STORE_SCHEMA);
 		return -EPROTO;
 	}
-	/* The marker is written last: a store whose making was interrupted has a lock, but no marker. */
+	/*
+	 * The marker is written last: a store whose making was interrupted has a lock, but no
+	 * marker.
+	 */
 	*ret_new = schema == 0;
 	if (schema == 0 && !is_empty(root) && faccessat(root, "lock", F_OK, 0) < 0) {
 		buf_printf(why, "%s is not a lineagefs store, and not empty", path);

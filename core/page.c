@@ -238,7 +238,11 @@ static int add_child(struct page_builder *b, unsigned level, const struct page_c
 
 int page_builder_add(struct page_builder *b, const struct page_entry *e)
 {
-	static const char types[] = { [ENTRY_FILE] = 'f', [ENTRY_DIRECTORY] = 'd', [ENTRY_LINK] = 'l' };
+	static const char types[] = {
+		[ENTRY_FILE] = 'f',
+		[ENTRY_DIRECTORY] = 'd',
+		[ENTRY_LINK] = 'l',
+	};
 	struct level *l = &b->levels[0];
 
 	hash_item(l, 0, e->executable ? 'x' : types[e->type], e->name, &e->digest);

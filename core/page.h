@@ -1,18 +1,18 @@
 /*
  * page.h - how the content of a version is written down: pages of directory entries.
  *
- * A directory is a Merkle B-tree ("prolly tree"): its entries, in byte order of their names, are cut
- * into leaf pages where a hash of a name says so, the leaf pages are listed in index pages cut by the
- * same rule, and so on until one page, the root, is left. Where a page is cut depends on names
- * alone, so a change of one file of a directory of any size makes one new page a level, and all
- * other pages are shared by every version that has them.
+ * A directory is a Merkle B-tree ("prolly tree"): its entries, in byte order of their names, are
+ * cut into leaf pages where a hash of a name says so, the leaf pages are listed in index pages cut
+ * by the same rule, and so on until one page, the root, is left. Where a page is cut depends on
+ * names alone, so a change of one file of a directory of any size makes one new page a level, and
+ * all other pages are shared by every version that has them.
  *
- * A page is named by a digest over the names, types, execute bits and digests in it; sizes and times
- * stand beside. The digest of a directory is that of its root page, so the digest of a version is
- * a function of paths, types, execute bits, link targets and contents.
+ * A page is named by a digest over the names, types, execute bits and digests in it; sizes and
+ * times stand beside. The digest of a directory is that of its root page, so the digest of a
+ * version is a function of paths, types, execute bits, link targets and contents.
  *
- * An entry's number in its directory is 1 plus the nodes of all entries before it: a file or link is
- * one node, a directory one and all below it. With the number of the directory itself that gives
+ * An entry's number in its directory is 1 plus the nodes of all entries before it: a file or link
+ * is one node, a directory one and all below it. With the number of the directory itself that gives
  * every path of a version a number without a table (fs/node.h makes inode numbers of them).
  */
 #ifndef CORE_PAGE_H
@@ -29,7 +29,7 @@ struct page_entry {
 	struct slice name;
 	uint64_t size;		/* files: bytes */
 	struct timespec mtime;
-	struct digest digest;	/* file: of its bytes; directory: of its root page; link: of its target */
+	struct digest digest;	/* of a file's bytes, a directory's root page, a link's target */
 	uint64_t page;		/* directories: the root page */
 	uint64_t nodes;		/* numbers taken: 1, and for directories all below */
 	struct slice target;	/* links */

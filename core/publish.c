@@ -140,7 +140,9 @@ static int prepare(struct publishing *p, struct prepared *d)
 		err = scan_draft(&d->scan, &p->why);
 		if (err != -EAGAIN)
 			break;
-		/* Something that was said to be present may be gone: trust nothing but the files. */
+		/*
+		 * Something that was said to be present may be gone: trust nothing but the files.
+		 */
 		d->scan.distrust = i > 0;
 		d->scanned_again = true;
 	}

@@ -3,11 +3,11 @@
  *
  * Whoever drops a reference puts what it referred to on the list of the doomed, in the same
  * transaction. reap_run() later looks at each doomed thing in a transaction that reads its entry of
- * the list: if it has referrers it is only taken off the list, else it goes, and what it referred to
- * is doomed in turn. Whoever adds a reference reads the entry as well and removes it (reap_spare_*).
- * So the two cannot miss each other, although neither writes to the thing itself: a reference that
- * was committed before the dooming is seen by the look, one that is committed after it has changed
- * the entry that the look has read, which therefore runs again.
+ * the list: if it has referrers it is only taken off the list, else it goes, and what it referred
+ * to is doomed in turn. Whoever adds a reference reads the entry as well and removes it
+ * (reap_spare_*). So the two cannot miss each other, although neither writes to the thing itself: a
+ * reference that was committed before the dooming is seen by the look, one that is committed after
+ * it has changed the entry that the look has read, which therefore runs again.
  *
  * The bytes of a blob go after its row is gone, from a list of names of their own, which a crash
  * leaves to be finished at the next start; bytes that come back meanwhile have a new generation.

@@ -78,8 +78,8 @@ int run_find(struct store *store, struct slice name, struct run *ret)
 }
 
 /*
- * The first entry of a scan whose name, after the fixed part of its key, is not `after`. Runs, roles
- * and drafts are all listed by name like this.
+ * The first entry of a scan whose name, after the fixed part of its key, is not `after`. Runs,
+ * roles and drafts are all listed by name like this.
  */
 static int next_named(struct kv_txn *txn, struct key prefix, struct slice from, struct slice after,
 		      struct buf *ret_name, struct buf *ret_value)
@@ -158,7 +158,10 @@ int run_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mod
 		.host = xcalloc(1, 256),
 	};
 	gethostname(run.host, 255);
-	/* A directory without a record is swept away at the next start; a record without one is not. */
+	/*
+	 * A directory without a record is swept away at the next start; a record without one is
+	 * not.
+	 */
 	err = draft_area_make(store, run.id);
 	if (err == 0)
 		err = kv_update(store->kv, KV_DURABLE, create_body, &run);
@@ -213,7 +216,9 @@ int run_remove(struct store *store, struct slice name)
 	AUTO(run_release) struct run run = { 0 };
 	int err = run_find(store, name, &run);
 
-	/* The area refuses to go while it has anything in it, and nothing can enter it afterwards. */
+	/*
+	 * The area refuses to go while it has anything in it, and nothing can enter it afterwards.
+	 */
 	if (err == 0)
 		err = draft_area_unmake(store, run.id);
 	if (err < 0 && err != -ENOENT)
@@ -260,7 +265,9 @@ static int change_body(struct kv_txn *txn, void *arg)
 
 int run_set_owner(struct store *store, uint32_t id, uid_t uid, gid_t gid, mode_t mode)
 {
-	struct run_change change = { .id = id, .owner = true, .uid = uid, .gid = gid, .mode = mode };
+	struct run_change change = {
+		.id = id, .owner = true, .uid = uid, .gid = gid, .mode = mode,
+	};
 
 	return kv_update(store->kv, KV_DURABLE, change_body, &change);
 }
@@ -472,7 +479,9 @@ static int rename_input_body(struct kv_txn *txn, void *arg)
 		if (err < 0)
 			return err;
 	}
-	/* The edge was of the moved role: it stays, whatever drop_role() thought of the old name. */
+	/*
+	 * The edge was of the moved role: it stays, whatever drop_role() thought of the old name.
+	 */
 	err = kv_del(txn, KV_META, KEY(input(c->id, c->role)));
 	return err < 0 ? err : input_write(txn, c->id, c->new_role, &in);
 }

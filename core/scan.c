@@ -10,8 +10,8 @@
 /* Directories may be nested so deep; each level costs stack and a descriptor. */
 #define DEPTH_LIMIT 2000
 /*
- * The kernel stamps files with a clock that moves in ticks, 10 ms at most. A file changed in the tick
- * in which it was read may be changed again without a trace, so what is younger is read again.
+ * The kernel stamps files with a clock that moves in ticks, 10 ms at most. A file changed in the
+ * tick in which it was read may be changed again without a trace, so what is younger is read again.
  */
 #define RACY_NS 20000000
 
@@ -364,7 +364,10 @@ int scan_draft(struct scan *s, struct buf *why)
 	int err;
 
 	s->files = s->bytes = s->sums_size = 0;
-	/* A second scan goes on watching: what the first knew of a file touched since is not trusted. */
+	/*
+	 * A second scan goes on watching: what the first knew of a file touched since is not
+	 * trusted.
+	 */
 	s->touches = draft_watch(s->top);
 	clock_gettime(CLOCK_REALTIME, &w.started);
 	w.hasher = hasher_new();

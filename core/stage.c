@@ -199,7 +199,10 @@ static int part_body(struct kv_txn *txn, void *arg)
 	return kv_put(txn, KV_META, KEY(intent_part(s->intent, s->part)), buf_slice(&b));
 }
 
-/* Shares a draft's file with the blob store, unless somebody may have written to it since it was read. */
+/*
+ * Shares a draft's file with the blob store, unless somebody may have written to it since it was
+ * read.
+ */
 static int put_large(struct stage *s, struct staged_blob *b)
 {
 	struct stat st;
@@ -211,7 +214,8 @@ static int put_large(struct stage *s, struct staged_blob *b)
 
 		if (fstat(b->fd, &st) < 0)
 			err = -errno;
-		else if (draft_was_touched(b->top, st.st_ino, b->since) || (uint64_t)st.st_size != b->size)
+		else if (draft_was_touched(b->top, st.st_ino, b->since) ||
+			 (uint64_t)st.st_size != b->size)
 			err = -EAGAIN;
 		if (err == 0)
 			err = draft_mark_shared(b->fd, &b->id);
@@ -379,8 +383,8 @@ int stage_flush(struct stage *s)
 }
 
 /*
- * One part of an intent is dropped. With doom, what it put or refers to is doomed, and stays if it is
- * in use; without, all of it is known to be in use.
+ * One part of an intent is dropped. With doom, what it put or refers to is doomed, and stays if it
+ * is in use; without, all of it is known to be in use.
  */
 struct drop {
 	uint64_t intent;

@@ -1,6 +1,6 @@
 /*
- * stage.h - step 1 and 2 of the log protocol (core/publish.h): an intent, and the bytes and pages put
- * under it, batch by batch.
+ * stage.h - step 1 and 2 of the log protocol (core/publish.h): an intent, and the bytes and pages
+ * put under it, batch by batch.
  *
  * One thread a stage. -EAGAIN from any function: the draft, or something that was there already,
  * changed meanwhile; read the draft again. The stage goes on after it.

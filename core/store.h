@@ -16,7 +16,9 @@
 
 #define STORE_SCHEMA 1
 
-/* Kinds of ids; each counts up from 1 (commit sequences and inode ranges too), none is used twice. */
+/*
+ * Kinds of ids; each counts up from 1 (commit sequences and inode ranges too), none is used twice.
+ */
 enum store_id { ID_COLLECTION, ID_VERSION, ID_RUN, ID_PAGE, ID_BLOB, ID_INTENT, ID_CONTENT_INO,
 		ID_SEQUENCE, ID_KINDS };
 
@@ -56,8 +58,8 @@ struct store {
 };
 
 /*
- * Opens a store, creating it when path is missing or an empty directory; then recovers: what a crash
- * left half done is undone before this returns. On failure adds a plain sentence to why.
+ * Opens a store, creating it when path is missing or an empty directory; then recovers: what a
+ * crash left half done is undone before this returns. On failure adds a plain sentence to why.
  * -EBUSY in use, -EINVAL not a store, -EPROTO newer schema, -EACCES, ...
  */
 int store_open(const char *path, const struct store_options *options, struct buf *why,

@@ -137,7 +137,8 @@ static bool leads_to(int directory, const char *name, ino_t ino)
 }
 
 /* Moves every name of the old inode at or below this one. Only for hard-linked files. */
-static int move_names_below(struct unsharing *u, int directory, const char *name, unsigned char type)
+static int move_names_below(struct unsharing *u, int directory, const char *name,
+			    unsigned char type)
 {
 	int fd, err = 0;
 	DIR *dir;
@@ -184,8 +185,9 @@ static bool is_blob(struct store *store, const struct blob_id *id, const struct 
 }
 
 /*
- * The names that the inode has in the draft. The mark comes before the link to the blob, and a crash
- * may have come between them; or the link goes while we look: then one name too many is looked for.
+ * The names that the inode has in the draft. The mark comes before the link to the blob, and a
+ * crash may have come between them; or the link goes while we look: then one name too many is
+ * looked for.
  */
 static int count_names(struct store *store, int fd, const struct blob_id *id, struct stat *ret_st,
 		       nlink_t *ret)

@@ -133,7 +133,10 @@ int draft_do_link(const struct draft_spot *spot, struct node *node, const char *
 	struct draft_path path;
 	int fd, err;
 
-	/* Each draft is a filesystem of its own here; /proc's magic links lead to the inode itself. */
+	/*
+	 * Each draft is a filesystem of its own here; /proc's magic links lead to the inode
+	 * itself.
+	 */
 	if (!f || f->top != spot->top || !spot->parent)
 		return -EXDEV;
 	SHARED(&spot->area->lock);
@@ -359,7 +362,10 @@ static int draft_rmdir(struct vfs *vfs, const struct vfs_call *call, struct node
 	return draft_do_remove(&spot, name, true);
 }
 
-/* Directories of drafts and outputs/ itself are renamed between by one hook each: see vfs_rename(). */
+/*
+ * Directories of drafts and outputs/ itself are renamed between by one hook each: see
+ * vfs_rename().
+ */
 static int draft_rename(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 			const char *name, struct node *new_dir, const char *new_name,
 			unsigned flags)

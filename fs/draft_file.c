@@ -1,7 +1,8 @@
 /*
- * draft_file.c - open files of drafts. Every handle has a descriptor of its own on the backing file;
- * when that file is replaced by one of its own (draft_unshare), every reading handle's descriptor is
- * replaced in place, so whoever had it open before the first writer goes on seeing the same file.
+ * draft_file.c - open files of drafts. Every handle has a descriptor of its own on the backing
+ * file; when that file is replaced by one of its own (draft_unshare), every reading handle's
+ * descriptor is replaced in place, so whoever had it open before the first writer goes on seeing
+ * the same file.
  */
 #include "draft_node.h"
 #include "tree.h"
@@ -233,8 +234,8 @@ int draft_node_unshare(struct node *node, bool truncate)
 }
 
 /*
- * The kernel itself refuses to open what runs for writing, but leaves it to us when O_TRUNC comes with
- * O_RDONLY.
+ * The kernel itself refuses to open what runs for writing, but leaves it to us when O_TRUNC comes
+ * with O_RDONLY.
  */
 static bool is_executed(struct draft_file *f)
 {

@@ -1,14 +1,15 @@
 /*
- * draft_node.h - nodes of drafts: shared by kind_outputs.c, kind_draft.c, draft_edit.c, draft_file.c.
+ * draft_node.h - nodes of drafts: shared by kind_outputs.c, kind_draft.c, draft_edit.c,
+ * draft_file.c.
  *
- * A draft's node knows where it is (the node of its directory, and its name there), not a descriptor,
- * so a million files cost no million descriptors; directories open one when they are first walked
- * through. When the name that a node knows is removed or replaced while the kernel still knows the
- * node, an O_PATH descriptor takes the name's place (pin). Several nodes never have the same backing
- * inode: hard links are one node.
+ * A draft's node knows where it is (the node of its directory, and its name there), not a
+ * descriptor, so a million files cost no million descriptors; directories open one when they are
+ * first walked through. When the name that a node knows is removed or replaced while the kernel
+ * still knows the node, an O_PATH descriptor takes the name's place (pin). Several nodes never have
+ * the same backing inode: hard links are one node.
  *
- * parent, name, fd and gone change under the area's exclusive lock, or, fd of a directory, under the
- * area's mutex; handles under the mutex.
+ * parent, name, fd and gone change under the area's exclusive lock, or, fd of a directory, under
+ * the area's mutex; handles under the mutex.
  */
 #ifndef FS_DRAFT_NODE_H
 #define FS_DRAFT_NODE_H

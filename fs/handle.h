@@ -13,7 +13,10 @@ struct handle_ops {
 			 size_t len, off_t offset);
 	int (*flush)(struct handle *h, const struct vfs_call *call);
 	int (*fsync)(struct handle *h, bool data_only);
-	/* A descriptor of the bytes, for what only files have: fallocate, seeks, copies. May be -1. */
+	/*
+	 * A descriptor of the bytes, for what only files have: fallocate, seeks, copies. May be
+	 * -1.
+	 */
 	int (*fd)(struct handle *h);
 	/* Frees the handle; the node is put by the caller. */
 	void (*release)(struct handle *h);

@@ -407,7 +407,9 @@ static int xattr_change(struct node *node, const char *name, const void *value, 
 		err = xattr_path(node, &path);
 	if (err < 0)
 		return err;
-	/* What a copy from a version brings along says where it came from: accepted, and dropped. */
+	/*
+	 * What a copy from a version brings along says where it came from: accepted, and dropped.
+	 */
 	if (is_own_xattr(name))
 		return set ? 0 : -ENODATA;
 	draft_touch(f->top, node->backing);

@@ -21,7 +21,7 @@ static const char readme[] =
 	"    echo running > runs/train-1/state           go on after all\n"
 	"\n"
 	"Use an artifact\n"
-	"    ln -s mnist:v3 runs/train-1/inputs/train    declare an input (also mnist:latest, or a path)\n"
+	"    ln -s mnist:v3 runs/train-1/inputs/train    declare an input (or a path)\n"
 	"    ls runs/train-1/inputs/train/               and read it\n"
 	"\n"
 	"Browse\n"
@@ -34,7 +34,7 @@ static const char readme[] =
 	"    artifacts/<name>/v3/SHA256SUMS              cd files && sha256sum -c ../SHA256SUMS\n"
 	"    runs/<run>/inputs  runs/<run>/outputs       -> the versions it used and logged\n"
 	"\n"
-	"A name in outputs/ that starts with a dot is scratch: never logged, removed when the run ends.\n"
+	"What starts with a dot in outputs/ is scratch: never logged, removed when the run ends.\n"
 	"Names are made of A-Z a-z 0-9 _ . = + , @ - and have 128 bytes at most.\n";
 
 int root_attr(struct vfs *vfs, struct node *node, struct stat *st)

@@ -243,7 +243,10 @@ static void forget_state(struct vfs *vfs, uint32_t run)
 
 	while (run_draft_next(vfs->store, run, buf_slice(&name), &draft, &name) > 0)
 		vfs_forget_name(vfs, outputs, buf_str(&name));
-	/* Scratch went as well: with the name of outputs, every name below it that nobody uses goes. */
+	/*
+	 * Scratch went as well: with the name of outputs, every name below it that nobody uses
+	 * goes.
+	 */
 	vfs_forget_name(vfs, ino_of_ids(INO_RUN, run, 0), "outputs");
 	vfs_forget_cached(vfs, outputs);
 	vfs_forget_cached(vfs, child_ino(run, &kind_inputs));

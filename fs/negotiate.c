@@ -14,8 +14,9 @@ static atomic_ullong init_request;
 static atomic_uint init_flags;
 
 /*
- * With it, writes no longer ask for security.capability each: the daemon promises to clear set-id bits
- * and file capabilities itself, which a draft cannot have (4 KiB took 13.6 us without, 3.0 with).
+ * With it, writes no longer ask for security.capability each: the daemon promises to clear set-id
+ * bits and file capabilities itself, which a draft cannot have (4 KiB took 13.6 us without, 3.0
+ * with).
  */
 #ifndef FUSE_HANDLE_KILLPRIV_V2
 #define FUSE_HANDLE_KILLPRIV_V2 (1 << 28)

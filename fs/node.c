@@ -127,7 +127,10 @@ void node_table_free(struct node_table *t)
 	struct node **all = xcalloc(t->count, sizeof(*all));
 	size_t n = 0;
 
-	/* What the kernel did not forget before the end. A node may hold another: each goes by itself. */
+	/*
+	 * What the kernel did not forget before the end. A node may hold another: each goes by
+	 * itself.
+	 */
 	for (size_t i = 0; i < t->buckets; i++) {
 		for (struct node *node = t->by_ino[i]; node; node = node->next_ino) {
 			node->lookups = 0;

@@ -1,11 +1,12 @@
 /*
- * node.h - what a path of the mount is: a kind, two ids, and for some kinds a name or data of its own.
+ * node.h - what a path of the mount is: a kind, two ids, and for some kinds a name or data of its
+ * own.
  *
- * Inode numbers are made of what a node is, so they need no table and are the same after every mount:
- * six bits of class, then two ids of 29 bits, or one number of 58. No two paths have the same one.
- * The number is also the kernel's node id. Only draft files differ: there the number is the backing
- * file's, and stays with the node when the backing file is replaced (core/draft.h), for as long as
- * the kernel knows the node.
+ * Inode numbers are made of what a node is, so they need no table and are the same after every
+ * mount: six bits of class, then two ids of 29 bits, or one number of 58. No two paths have the
+ * same one. The number is also the kernel's node id. Only draft files differ: there the number is
+ * the backing file's, and stays with the node when the backing file is replaced (core/draft.h), for
+ * as long as the kernel knows the node.
  *
  * Nodes live in a table while the kernel knows them (lookups), or while somebody uses them
  * (references). All functions are thread-safe.
@@ -27,7 +28,7 @@ enum ino_class {
 	INO_ENDED,	/* run, slot of the draft */
 	INO_CONTENT,	/* number of the version's first, plus ordinal */
 	INO_DRAFT,	/* inode of the backing file */
-	INO_DRAFT_LATE, /* a counter: the backing inode's number was taken by a node that moved on */
+	INO_DRAFT_LATE, /* a counter: the backing inode's number was taken */
 };
 
 #define INO_ID_BITS 29
@@ -98,17 +99,19 @@ struct node_xattrs {
 
 /*
  * One kind of path. A hook gets the node; one that is left out has one default answer, in node.c.
- * find and next come from the same order and agree. What they fill is a node without lookups, not in
- * the table yet: ino, kind, ids, name (owned), data (owned).
+ * find and next come from the same order and agree. What they fill is a node without lookups, not
+ * in the table yet: ino, kind, ids, name (owned), data (owned).
  */
 struct node_kind {
 	const char *name; /* of the kind, for messages */
 	mode_t type;	  /* S_IFDIR, S_IFREG or S_IFLNK; drafts: 0, attr says */
 	bool sealed;	  /* never changes: editing is EROFS, attributes are kept for ever */
-	bool volatile_name; /* the name may come to mean something else: the kernel keeps it not long */
+	bool volatile_name; /* the name may go without the kernel's doing */
 	bool slow;	  /* accept may take long */
 
-	/* Directories: children always there (ended by a NULL name), then those that come and go. */
+	/*
+	 * Directories: children always there (ended by a NULL name), then those that come and go.
+	 */
 	const struct node_fixed *fixed;
 	int (*find)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 		    const char *name, struct node *ret);
@@ -126,8 +129,8 @@ struct node_kind {
 	int (*target)(struct vfs *vfs, struct node *node, struct buf *ret);
 	int (*render)(struct vfs *vfs, struct node *node, struct buf *ret);
 	/*
-	 * Text was written: the whole of it, or with commands set what one write(2) brought. Checks and
-	 * commits.
+	 * Text was written: the whole of it, or with commands set what one write(2) brought. Checks
+	 * and commits.
 	 */
 	int (*accept)(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 		      struct slice text);
@@ -152,8 +155,8 @@ struct node *node_get_backing(struct node_table *t, uint64_t backing);
 void node_hold(struct node_table *t, struct node *node);
 void node_put(struct node_table *t, struct node *node);
 /*
- * The table's node for what find or next filled, with one more lookup and a reference; takes over or
- * frees name and data of spec.
+ * The table's node for what find or next filled, with one more lookup and a reference; takes over
+ * or frees name and data of spec.
  */
 struct node *node_intern(struct node_table *t, struct node *spec);
 void node_forget(struct node_table *t, uint64_t ino, uint64_t lookups);

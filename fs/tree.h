@@ -1,6 +1,6 @@
 /*
- * tree.h - the kinds of paths that the mount has, and the hooks of each neighbourhood. The map itself
- * is tree.c.
+ * tree.h - the kinds of paths that the mount has, and the hooks of each neighbourhood. The map
+ * itself is tree.c.
  */
 #ifndef FS_TREE_H
 #define FS_TREE_H

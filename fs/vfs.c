@@ -127,9 +127,9 @@ static int text_size(struct vfs *vfs, struct node *node, struct stat *st)
 }
 
 /*
- * How long the kernel may keep attributes. Those of our directories change through the kernel, or with
- * the state of a run, which tells the kernel; every step of a path asks for them. Texts and links
- * that change are as long as they are at this moment.
+ * How long the kernel may keep attributes. Those of our directories change through the kernel, or
+ * with the state of a run, which tells the kernel; every step of a path asks for them. Texts and
+ * links that change are as long as they are at this moment.
  */
 static double attr_ttl(const struct node_kind *kind)
 {
@@ -229,7 +229,9 @@ int vfs_getattr(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, stru
 	return use.node ? vfs_attr(vfs, use.node, ret, ret_ttl) : -ESTALE;
 }
 
-/* What chmod, touch and `>` mean for what has no hook: a text that is written anyway has no times. */
+/*
+ * What chmod, touch and `>` mean for what has no hook: a text that is written anyway has no times.
+ */
 static int set_text_attr(const struct node *node, unsigned what)
 {
 	if (node->kind->accept && !(what & (VFS_SET_MODE | VFS_SET_UID | VFS_SET_GID)))

@@ -1,6 +1,6 @@
 /*
- * vfs.h - the operations of the mount, without FUSE types. fs/ops.c translates the kernel's requests
- * into these; `lineagefs mount --print` and the tests call them without a mount.
+ * vfs.h - the operations of the mount, without FUSE types. fs/ops.c translates the kernel's
+ * requests into these; `lineagefs mount --print` and the tests call them without a mount.
  *
  * Identity: a node is named by its inode number, a persistent 64-bit integer (fs/node.h says how it
  * is made up), which is also the kernel's node id; the root is VFS_ROOT. Every vfs_entry that an
@@ -69,8 +69,8 @@ int vfs_open(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, int fla
 	     struct vfs_open *ret);
 ssize_t vfs_read(struct handle *handle, void *to, size_t len, off_t offset);
 /*
- * May this write take long (hashing, waiting)? Then it is not made from a thread that other requests
- * need.
+ * May this write take long (hashing, waiting)? Then it is not made from a thread that other
+ * requests need.
  */
 bool vfs_write_is_slow(const struct handle *handle);
 ssize_t vfs_write(struct handle *handle, const struct vfs_call *call, const void *from, size_t len,

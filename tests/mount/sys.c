@@ -323,7 +323,8 @@ static int do_mmap(int fd, off_t size)
 
 static int do_punch(int fd, off_t size)
 {
-	return result(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, size / 4, size / 2));
+	return result(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, size / 4,
+				size / 2));
 }
 
 static int do_fallocate(int fd, off_t size)
@@ -402,7 +403,8 @@ static int mutate(const char *kind, const char *path)
 		return mutate_rename(path);
 	if (!strcmp(kind, "unlink"))
 		return unlink(path) < 0 ? -errno :
-					  put_text(path, O_WRONLY | O_CREAT | O_EXCL, "made anew\n");
+					  put_text(path, O_WRONLY | O_CREAT | O_EXCL,
+						   "made anew\n");
 	for (size_t i = 0; i < ARRAY_SIZE(mutations); i++) {
 		if (!strcmp(kind, mutations[i].name))
 			return with_file(path, mutations[i].flags, mutations[i].change);

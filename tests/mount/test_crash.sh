@@ -1,5 +1,5 @@
-# kill -9 of the daemon, and a new mount: what was reported logged is there, whole; drafts are as they
-# were; nothing needs a hand.
+# kill -9 of the daemon, and a new mount: what was reported logged is there, whole; drafts are as
+# they were; nothing needs a hand.
 # shellcheck shell=bash
 
 # Logs versions without end. Before it asks for one it notes what that version must hold, and after
@@ -152,8 +152,8 @@ surviving_writer() { # MODE SIZE
 	hold "$1" "$OUT/d/f"
 	kill9_daemon
 	start_mount
-	# Without passthrough the descriptor is dead and this succeeds; with it, the kernel knows the
-	# writer and it is EBUSY. Both are right.
+	# Without passthrough the descriptor is dead and this succeeds; with it, the kernel knows
+	# the writer and it is EBUSY. Both are right.
 	expect_errno 'OK|EBUSY' write "$MNT/runs/r/log" $'d\n'
 	if [ -e "$MNT/artifacts/d/v0" ]; then
 		cp "$MNT/artifacts/d/v0/files/f" "$T/before"
