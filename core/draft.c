@@ -61,6 +61,7 @@ static int area_open(struct store *store, uint32_t run_id, struct draft_area **r
 	pthread_rwlockattr_setkind_np(&prefer, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&area->lock, &prefer);
 	pthread_rwlockattr_destroy(&prefer);
+	pthread_mutex_init(&area->logging, NULL);
 	pthread_mutex_init(&area->unshare, NULL);
 	pthread_mutex_init(&area->mutex, NULL);
 	pthread_cond_init(&area->closed, NULL);
@@ -109,6 +110,7 @@ void draft_area_put(struct draft_area *area)
 	*at = area->next;
 	close(area->fd);
 	pthread_rwlock_destroy(&area->lock);
+	pthread_mutex_destroy(&area->logging);
 	pthread_mutex_destroy(&area->unshare);
 	pthread_mutex_destroy(&area->mutex);
 	pthread_cond_destroy(&area->closed);
@@ -155,6 +157,11 @@ void draft_top_put(struct draft_top *top)
 	free(top);
 }
 
+/* Longer than any name may be, so that nothing in a directory is ever meant by it. */
+static const char nowhere[] = {
+	[0 ... 299] = '#', [300] = '\0',
+};
+
 void draft_top_rename(struct draft_area *area, const char *name, const char *new_name,
 		      bool exchange)
 {
@@ -165,7 +172,7 @@ void draft_top_rename(struct draft_area *area, const char *name, const char *new
 		if (!strcmp(top->name, name))
 			to = new_name;
 		else if (!strcmp(top->name, new_name))
-			to = exchange ? name : "/"; /* no name in a directory: found by nobody */
+			to = exchange ? name : nowhere;
 		if (!to)
 			continue;
 		free(top->name);

@@ -43,6 +43,7 @@ struct draft_area {
 	int fd; /* drafts/<run> */
 	_Atomic enum draft_phase phase; /* changes under the exclusive lock */
 	pthread_rwlock_t lock;
+	pthread_mutex_t logging; /* one log of a run at a time: outermost */
 	pthread_mutex_t unshare;
 	pthread_mutex_t mutex; /* of what follows */
 	pthread_cond_t closed; /* a writer went */

@@ -409,6 +409,9 @@ static int try_publish(struct publishing *p)
 	for (size_t i = 0; i < p->count; i++)
 		if (changed(&p->drafts[i]))
 			return -EAGAIN;
+	/* It was renamed while it was read. */
+	if (!finishing(p) && !slice_equal(slice_str(p->drafts[0].top->name), p->request->name))
+		return -ENOENT;
 	err = kv_update(p->store->kv, KV_DURABLE, publish_body, p);
 	if (err == 0 && finishing(p))
 		draft_area_end(area);
@@ -500,7 +503,16 @@ int publish(struct store *store, const struct publish_request *request)
 
 	if (err < 0)
 		return err == -ENOENT ? -EROFS : err;
-	err = publish_in_area(&p);
+	/* Two logs of one run would share the same files with the blob store twice. */
+	while (err == 0 && pthread_mutex_trylock(&p.area->logging) != 0) {
+		if (request->stop && __atomic_load_n(request->stop, __ATOMIC_RELAXED))
+			err = -EINTR;
+		usleep(500);
+	}
+	if (err == 0) {
+		err = publish_in_area(&p);
+		pthread_mutex_unlock(&p.area->logging);
+	}
 	draft_area_put(p.area);
 	run_release(&p.run);
 	free(p.drafts);

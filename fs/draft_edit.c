@@ -177,7 +177,7 @@ static int pin_victim(const struct draft_spot *spot, int dir, const char *name,
 	f = draft_file(*ret_node);
 	*ret_last = S_ISDIR(st.st_mode) ||
 		    draft_names(&st, draft_is_shared(dir, name, &st, NULL)) <= 1;
-	if (is_known_as(f, spot->parent, name) && !S_ISDIR(f->type)) {
+	if (is_known_as(f, spot->parent, name)) {
 		f->fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		err = f->fd < 0 ? -errno : 0;
 	}

@@ -416,8 +416,6 @@ static void left_over_areas_go_at_the_start(void **state)
 	assert_int_equal(draft_sweep(place->store, 0), 0);
 	assert_int_equal(draft_area_make(place->store, never), 0);
 	assert_int_equal(draft_area_make(place->store, run), 0);
-	put_directory(place, run, "d");
-	put_file(place, run, "d/f", "x");
 	/* An area without a run may be one in the making. */
 	assert_int_equal(draft_sweep(place->store, 0), 0);
 	assert_int_equal(access(orphan, F_OK), 0);
