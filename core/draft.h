@@ -11,11 +11,15 @@
  * The attribute is set before the link to the blob is made, so at no instant is there a blob that
  * a draft could write to; one that is left over without its link does no harm but a needless copy.
  *
- * Locking, outermost first: area->unshare, area->lock, area->mutex.
+ * Locking, outermost first: area->logging, area->unshare, area->lock, store->area_lock,
+ * area->mutex.
  * - area->lock, shared: around every operation that changes names, attributes or opens for writing.
- *   Exclusive: freezing (the end of logging), the swap in draft_unshare(), the end of the run.
- * - draft_touch() is called under the shared lock, for what the operation changes: logging sees by
- *   the count whether anything happened since it looked.
+ *   Exclusive: freezing (the end of logging), the swap in draft_unshare(), the end of the run, and
+ *   for a moment before a draft is read.
+ * - draft_touch() is called under the shared lock, before the operation changes anything: logging
+ *   sees by the count whether anything happened since it looked. An operation that was counted may
+ *   still be under way, so who goes on to read takes the count under the exclusive lock.
+ * - The name of a top belongs to it under either lock only; what outlasts the lock is a copy.
  */
 #ifndef CORE_DRAFT_H
 #define CORE_DRAFT_H
@@ -95,7 +99,10 @@ void draft_top_rename(struct draft_area *area, const char *name, const char *new
 
 /* Counts a change to an inode of the draft, or to its names (ino 0). */
 void draft_touch(struct draft_top *top, ino_t ino);
-/* From now on touched inodes are remembered; returns the touches so far. */
+/*
+ * From now on touched inodes are remembered; returns the touches so far. What they were of has
+ * happened if the caller holds the exclusive lock.
+ */
 uint64_t draft_watch(struct draft_top *top);
 /* Was this inode touched after so many touches? The caller watches. */
 bool draft_was_touched(struct draft_top *top, ino_t ino, uint64_t since);

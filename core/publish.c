@@ -16,6 +16,7 @@
 struct prepared {
 	struct scan scan;
 	struct draft_top *top;
+	char *name; /* when it was chosen: top's may be another by now */
 	bool scanned;
 	bool scanned_again; /* what the first scan put may be of a state that is gone */
 	uint64_t version_id, first_ino, collection_id;
@@ -35,7 +36,7 @@ struct publishing {
 	struct prepared *drafts;
 	size_t count, cap;
 	unsigned passes;
-	const char *culprit; /* the draft that could not be logged */
+	struct buf culprit; /* the draft that could not be logged */
 	struct buf why;
 	struct buf text; /* results, for `log` */
 };
@@ -45,97 +46,134 @@ static bool finishing(const struct publishing *p)
 	return p->request->name.len == 0;
 }
 
-static int add_draft(struct publishing *p, const char *name)
+static uint64_t touches_of(struct draft_top *top)
+{
+	uint64_t touches = draft_watch(top);
+
+	draft_unwatch(top);
+	return touches;
+}
+
+/* Shared lock held: the name leads to the draft. */
+static void add_draft(struct publishing *p, const char *name)
 {
 	struct prepared d = { .top = draft_top_get(p->area, name) };
-	uint64_t version = 0, collection = 0;
-	int err;
 
 	for (size_t i = 0; i < p->count; i++) {
 		if (p->drafts[i].top == d.top) {
 			draft_top_put(d.top);
-			return 0;
+			return;
 		}
 	}
-	err = store_new_ids(p->store, ID_VERSION, 1, &version);
-	if (err == 0)
-		err = store_new_ids(p->store, ID_COLLECTION, 1, &collection);
-	if (err == 0)
-		err = known_files_load(p->store, p->run.id, name, &d.scan.known);
-	d.version_id = version;
-	d.collection_id = collection;
+	d.name = xstrdup(name);
 	d.scan.store = p->store;
 	d.scan.stage = p->stage;
 	d.scan.top = d.top;
+	d.scan.name = d.name;
 	d.scan.stop = p->request->stop;
 	p->drafts = xgrow(p->drafts, &p->cap, p->count + 1, sizeof(d));
 	p->drafts[p->count++] = d;
-	return err;
 }
 
 static void drop_draft(struct prepared *d)
 {
 	scan_release(&d->scan);
 	draft_top_put(d->top);
+	free(d->name);
 }
 
-/* Everything in outputs/ that is not scratch; drafts that went since the last pass are dropped. */
+static bool was_renamed(const struct prepared *d)
+{
+	return strcmp(d->top->name, d->name) != 0;
+}
+
+/* Drafts that went or got another name since the last pass. Shared lock held. */
+static void drop_moved(struct publishing *p)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->count; i++) {
+		struct prepared *d = &p->drafts[i];
+
+		if (!was_renamed(d) &&
+		    faccessat(p->area->fd, d->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			p->drafts[kept++] = *d;
+		else
+			drop_draft(d);
+	}
+	p->count = kept;
+}
+
+/* Everything in outputs/ that is not scratch. Shared lock held. */
 static int list_drafts(struct publishing *p)
 {
 	int fd = openat(p->area->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	size_t kept = 0;
-	int err = 0;
 
 	if (!dir)
 		return log_errno(-errno, "reading the drafts of %s", p->run.name);
-	for (size_t i = 0; i < p->count; i++) {
-		if (faccessat(p->area->fd, p->drafts[i].top->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-			p->drafts[kept++] = p->drafts[i];
-		else
-			drop_draft(&p->drafts[i]);
-	}
-	p->count = kept;
-	for (struct dirent *e; err == 0 && (e = readdir(dir));)
+	for (struct dirent *e; (e = readdir(dir));)
 		if (e->d_name[0] != '.')
-			err = add_draft(p, e->d_name);
+			add_draft(p, e->d_name);
 	closedir(dir);
-	return err;
+	return 0;
 }
 
 static int choose_drafts(struct publishing *p)
 {
 	AUTO(buf_release) struct buf name = BUF_INIT;
 	struct stat st;
-	int err;
 
-	if (finishing(p)) {
-		uint64_t touches = draft_watch(p->names);
-
-		draft_unwatch(p->names);
-		{
-			SHARED(&p->area->lock);
-			err = list_drafts(p);
-		}
-		p->names_touches = touches;
-		return err;
+	{
+		/* What was counted already has happened, and is about to be listed. */
+		EXCLUSIVE(&p->area->lock);
+		p->names_touches = touches_of(p->names);
 	}
+	SHARED(&p->area->lock);
+	drop_moved(p);
+	if (finishing(p))
+		return list_drafts(p);
 	buf_add_slice(&name, p->request->name);
-	if (p->count > 0)
-		return 0;
 	if (!name_valid(p->request->name) ||
 	    fstatat(p->area->fd, buf_str(&name), &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		buf_reset(&p->why);
 		buf_printf(&p->why, "no such draft: %s", buf_str(&name));
 		return -ENOENT;
 	}
-	return add_draft(p, buf_str(&name));
+	add_draft(p, buf_str(&name));
+	return 0;
+}
+
+static void blame(struct publishing *p, const char *draft)
+{
+	buf_reset(&p->culprit);
+	buf_add_str(&p->culprit, draft);
+}
+
+/* What a draft needs of the store before it is read for the first time. */
+static int start_draft(struct publishing *p, struct prepared *d)
+{
+	int err;
+
+	if (!name_valid(slice_str(d->name))) {
+		buf_printf(&p->why, "no artifact can be called that");
+		return -EINVAL;
+	}
+	err = known_files_load(p->store, p->run.id, d->name, &d->scan.known);
+	if (err == 0)
+		err = store_new_ids(p->store, ID_COLLECTION, 1, &d->collection_id);
+	return err < 0 ? err : store_new_ids(p->store, ID_VERSION, 1, &d->version_id);
 }
 
 static int prepare(struct publishing *p, struct prepared *d)
 {
-	int err;
+	int err = 0;
 
-	p->culprit = d->top->name;
+	blame(p, d->name);
+	if (d->version_id == 0)
+		err = start_draft(p, d);
+	if (err < 0)
+		return err;
 	for (unsigned i = 0; i < PASSES; i++) {
 		err = scan_draft(&d->scan, &p->why);
 		if (err != -EAGAIN)
@@ -146,11 +184,11 @@ static int prepare(struct publishing *p, struct prepared *d)
 		d->scan.distrust = i > 0;
 		d->scanned_again = true;
 	}
-	/* The draft itself went: finishing goes on without it. */
-	if (err == -ENOENT && finishing(p))
+	/* The draft itself went: the next pass goes on without it. */
+	if (err == -ENOENT)
 		return -EAGAIN;
 	if (err == -EAGAIN) {
-		buf_printf(&p->why, "keeps changing: %s", d->top->name);
+		buf_printf(&p->why, "keeps changing: %s", d->name);
 		err = -EBUSY;
 	}
 	if (err < 0)
@@ -161,13 +199,7 @@ static int prepare(struct publishing *p, struct prepared *d)
 
 static bool changed(const struct prepared *d)
 {
-	uint64_t touches;
-
-	if (!d->scanned)
-		return true;
-	touches = draft_watch(d->top);
-	draft_unwatch(d->top);
-	return touches != d->scan.touches;
+	return !d->scanned || touches_of(d->top) != d->scan.touches;
 }
 
 /* The collection the draft is for, made if it is not there. */
@@ -176,7 +208,7 @@ static int collection_for(struct kv_txn *txn, const struct publishing *p, const 
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
 	const struct run *run = &p->run;
-	struct slice name = slice_str(d->top->name);
+	struct slice name = slice_str(d->name);
 	uint64_t id;
 	int err = kv_get(txn, KV_META, KEY(collection_name(name)), &b);
 
@@ -188,7 +220,7 @@ static int collection_for(struct kv_txn *txn, const struct publishing *p, const 
 		return err;
 	*ret = (struct collection){
 		.id = (uint32_t)d->collection_id,
-		.name = xstrdup(d->top->name),
+		.name = xstrdup(d->name),
 		.type = xstrdup(""),
 		.description = xstrdup(""),
 		.uid = run->uid,
@@ -288,7 +320,7 @@ static int note_draft(struct kv_txn *txn, struct publishing *p, const struct pre
 		      uint32_t version, bool *ret_unchanged)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
-	struct slice name = slice_str(d->top->name);
+	struct slice name = slice_str(d->name);
 	struct draft draft = { 0 };
 	int err = kv_get(txn, KV_META, KEY(draft(p->run.id, name)), &b);
 
@@ -315,8 +347,7 @@ static int publish_draft(struct kv_txn *txn, struct publishing *p, struct prepar
 	struct version v;
 	int equal, err = collection_for(txn, p, d, &c);
 
-	p->culprit = d->top->name;
-
+	blame(p, d->name);
 	if (err == 0 && !cred_may(p->request->cred, c.uid, c.gid, c.mode, 2)) {
 		buf_reset(&p->why);
 		buf_printf(&p->why, "no permission to log into %s", c.name);
@@ -358,7 +389,7 @@ static void describe(struct publishing *p, const struct prepared *d)
 
 	digest_to_hex(&d->scan.digest, hex);
 	buf_printf(&p->text, "%s: ", words[d->outcome]);
-	version_label(&p->text, d->top->name, d->number);
+	version_label(&p->text, d->name, d->number);
 	buf_printf(&p->text, " sha256:%s files:%llu bytes:%llu\n", hex,
 		   (unsigned long long)d->scan.files, (unsigned long long)d->scan.bytes);
 }
@@ -396,22 +427,16 @@ static int publish_body(struct kv_txn *txn, void *arg)
 static int try_publish(struct publishing *p)
 {
 	struct draft_area *area = p->area;
-	uint64_t names;
 	int err;
 
 	EXCLUSIVE(&area->lock);
 	if (area->phase == DRAFT_GONE || (!finishing(p) && area->phase != DRAFT_OPEN))
 		return -EROFS;
-	names = draft_watch(p->names);
-	draft_unwatch(p->names);
-	if (finishing(p) && names != p->names_touches)
+	if (finishing(p) && touches_of(p->names) != p->names_touches)
 		return -EAGAIN;
 	for (size_t i = 0; i < p->count; i++)
-		if (changed(&p->drafts[i]))
+		if (changed(&p->drafts[i]) || was_renamed(&p->drafts[i]))
 			return -EAGAIN;
-	/* It was renamed while it was read. */
-	if (!finishing(p) && !slice_equal(slice_str(p->drafts[0].top->name), p->request->name))
-		return -ENOENT;
 	err = kv_update(p->store->kv, KV_DURABLE, publish_body, p);
 	if (err == 0 && finishing(p))
 		draft_area_end(area);
@@ -442,7 +467,7 @@ static void keep_known(struct publishing *p)
 {
 	/* A cache: what cannot be written is hashed again. */
 	for (size_t i = 0; i < p->count && !finishing(p); i++)
-		known_files_save(p->store, p->run.id, p->drafts[i].top->name,
+		known_files_save(p->store, p->run.id, p->drafts[i].name,
 				 &p->drafts[i].scan.known);
 }
 
@@ -454,9 +479,9 @@ static void report_failure(struct publishing *p, int err)
 	buf_add_str(&text, "error: ");
 	if (p->request->name.len)
 		buf_add_slice(&text, p->request->name);
-	else if (p->culprit)
-		buf_add_str(&text, p->culprit);
-	buf_printf(&text, "%s%s: %s\n", p->request->name.len || p->culprit ? ": " : "",
+	else
+		buf_add_slice(&text, buf_slice(&p->culprit));
+	buf_printf(&text, "%s%s: %s\n", p->request->name.len || p->culprit.len ? ": " : "",
 		   name ? name : "?", p->why.len ? buf_str(&p->why) : strerror(-err));
 	run_log_write(p->store, p->area->run, buf_slice(&text));
 }
@@ -516,6 +541,7 @@ int publish(struct store *store, const struct publish_request *request)
 	draft_area_put(p.area);
 	run_release(&p.run);
 	free(p.drafts);
+	buf_release(&p.culprit);
 	buf_release(&p.why);
 	buf_release(&p.text);
 	return err;

@@ -336,7 +336,8 @@ static int scan_single(struct walk *w, const struct item *item, struct page_entr
 static int scan_top(struct walk *w)
 {
 	struct scan *s = w->scan;
-	struct item item = { .name = s->top->name };
+	autofree char *name = xstrdup(s->name);
+	struct item item = { .name = name };
 	struct page_entry e = { 0 };
 	int err;
 
@@ -368,11 +369,17 @@ int scan_draft(struct scan *s, struct buf *why)
 	 * A second scan goes on watching: what the first knew of a file touched since is not
 	 * trusted.
 	 */
-	s->touches = draft_watch(s->top);
+	{
+		/* What was counted already has happened, and is about to be read. */
+		EXCLUSIVE(&s->top->area->lock);
+		s->touches = draft_watch(s->top);
+	}
 	clock_gettime(CLOCK_REALTIME, &w.started);
 	w.hasher = hasher_new();
 	w.block = xmalloc(BLOB_PACK_MAX + 1);
 	err = scan_top(&w);
+	if (err < 0)
+		stage_discard(s->stage);
 	if (s->watching)
 		draft_unwatch(s->top);
 	s->watching = true;

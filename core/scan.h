@@ -34,6 +34,7 @@ struct scan {
 	struct store *store;
 	struct stage *stage;
 	struct draft_top *top;
+	const char *name; /* of the draft, as it was chosen */
 	const bool *stop;
 	bool distrust; /* hash all: something that was known to be present is gone */
 	struct known_files known; /* replaced by what this scan knows */
@@ -44,15 +45,16 @@ struct scan {
 	uint64_t page;
 	struct digest digest;
 	uint64_t nodes, files, bytes, sums_size;
-	uint64_t touches; /* draft_watch() before anything was read */
+	uint64_t touches; /* of top, all of them done, before anything was read */
 	bool watching;	  /* undone by scan_release() */
 };
 
 void scan_release(struct scan *s);
 
 /*
- * Reads the draft. 0; -EAGAIN: it changed under the reader, scan again; on other errors why says
- * which file and what is the matter. May be run again on the same struct.
+ * Reads the draft. 0; -EAGAIN: it changed under the reader, scan again; -ENOENT: it is not there
+ * (any more); on other errors why says which file and what is the matter. May be run again on the
+ * same struct. No lock of the area is held by the caller.
  */
 int scan_draft(struct scan *s, struct buf *why);
 

@@ -14,7 +14,7 @@ struct staged_blob {
 	uint64_t size;
 	size_t offset; /* small: in stage.bytes */
 	int fd;	       /* large, else -1 */
-	struct draft_top *top;
+	struct draft_top *top; /* large: with a reference */
 	uint64_t since;
 };
 
@@ -94,6 +94,8 @@ static int add_blob(struct stage *s, const struct staged_blob *blob)
 		return err;
 	*b = *blob;
 	b->id.generation = generation;
+	if (b->top)
+		draft_top_hold(b->top);
 	s->blob_count++;
 	return 0;
 }
@@ -355,11 +357,14 @@ static int rows_body(struct kv_txn *txn, void *arg)
 	return err;
 }
 
-static void batch_reset(struct stage *s)
+void stage_discard(struct stage *s)
 {
-	for (size_t i = 0; i < s->blob_count; i++)
+	for (size_t i = 0; i < s->blob_count; i++) {
 		if (s->blobs[i].fd >= 0)
 			close(s->blobs[i].fd);
+		if (s->blobs[i].top)
+			draft_top_put(s->blobs[i].top);
+	}
 	s->blob_count = s->page_count = s->large_count = 0;
 	buf_reset(&s->bytes);
 	buf_reset(&s->page_bytes);
@@ -378,7 +383,7 @@ int stage_flush(struct stage *s)
 		err = put_bytes(s);
 	if (err == 0)
 		err = kv_update(s->store->kv, KV_ORDERED, rows_body, s);
-	batch_reset(s);
+	stage_discard(s);
 	return err == -ESTALE ? -EAGAIN : err;
 }
 
@@ -486,7 +491,7 @@ void stage_close(struct stage *s, enum stage_end end)
 {
 	struct store *store = s->store;
 
-	batch_reset(s);
+	stage_discard(s);
 	/* What fails here is done by recovery, at the next start. */
 	if (drop_all(store, s->intent, end != STAGE_PUBLISHED) == 0 && end != STAGE_PUBLISHED)
 		reap_run(store);

@@ -26,6 +26,8 @@ int stage_large(struct stage *s, struct draft_top *top, uint64_t since, int fd,
 int stage_page(void *arg, const struct page_built *page, uint64_t *ret);
 /* Puts what is still held back. */
 int stage_flush(struct stage *s);
+/* Forgets what is still held back: nobody will refer to it. */
+void stage_discard(struct stage *s);
 
 uint64_t stage_intent(const struct stage *s);
 enum stage_end {

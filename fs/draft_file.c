@@ -52,16 +52,32 @@ static ssize_t file_read(struct handle *h, void *to, size_t len, off_t offset)
 	return (ssize_t)done;
 }
 
+static int may_write(const struct draft_file *f)
+{
+	switch ((enum draft_phase)f->area->phase) {
+	case DRAFT_OPEN:
+		break;
+	case DRAFT_READONLY:
+		/* Kept as it is, whoever still has it open. */
+		return -EROFS;
+	case DRAFT_GONE:
+		/* Scratch and what was unlinked are nobody's any more; the rest was logged. */
+		return f->gone || f->top->name[0] == '.' ? 0 : -ESTALE;
+	}
+	return 0;
+}
+
 static ssize_t file_write(struct handle *h, const struct vfs_call *call, const void *from,
 			  size_t len, off_t offset)
 {
 	struct draft_handle *d = container_of(h, struct draft_handle, handle);
 	size_t done = 0;
+	int err;
 
 	(void)call;
-	/* A run that failed keeps its drafts as they are, whoever still has them open. */
-	if (draft_file(h->node)->area->phase == DRAFT_READONLY)
-		return -EROFS;
+	err = may_write(draft_file(h->node));
+	if (err < 0)
+		return err;
 	while (done < len) {
 		ssize_t n = pwrite(d->fd, (const char *)from + done, len - done,
 				   offset + (off_t)done);

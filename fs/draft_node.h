@@ -41,6 +41,7 @@ static inline struct draft_file *draft_file(const struct node *node)
 struct draft_spot {
 	struct vfs *vfs;
 	struct draft_area *area;
+	/* NULL in outputs/: there the draft is what has the name, under the lock. */
 	struct draft_top *top;
 	struct node *parent; /* NULL: outputs/ */
 };
@@ -49,6 +50,9 @@ struct draft_spot {
 struct draft_path {
 	char text[32 + 256 + 8];
 };
+
+/* The draft that a name in the spot is or is in, with a reference. A lock of the area held. */
+struct draft_top *draft_spot_top(const struct draft_spot *spot, const char *name);
 
 /*
  * With a lock of the area held. The first four: -ESTALE once the run has finished.

@@ -56,6 +56,14 @@ static int directory_fd(struct node *dir)
 	return f->fd;
 }
 
+struct draft_top *draft_spot_top(const struct draft_spot *spot, const char *name)
+{
+	if (!spot->top)
+		return draft_top_get(spot->area, name);
+	draft_top_hold(spot->top);
+	return spot->top;
+}
+
 int draft_spot_fd(const struct draft_spot *spot)
 {
 	if (spot->area->phase == DRAFT_GONE)
@@ -121,13 +129,12 @@ void draft_fill(const struct draft_spot *spot, const char *name, const struct st
 
 	f->vfs = spot->vfs;
 	f->area = spot->area;
-	f->top = spot->top;
+	f->top = draft_spot_top(spot, name);
 	f->parent = spot->parent;
 	f->name = xstrdup(name);
 	f->type = st->st_mode & S_IFMT;
 	f->fd = -1;
 	draft_area_hold(f->area);
-	draft_top_hold(f->top);
 	if (f->parent)
 		node_hold(f->vfs->nodes, f->parent);
 	*ret = (struct node){

@@ -2,7 +2,7 @@
  * The contract of core/publish.h, continued: bytes exist once and are read once, and what a draft
  * may do while it is being logged.
  */
-#include "store_place.h"
+#include "disturb.h"
 
 #include <poll.h>
 #include <sys/inotify.h>
@@ -197,30 +197,6 @@ static void young_files_are_not_trusted(void **state)
 
 /* ---- while it is being logged ---- */
 
-struct disturbance {
-	struct place *place;
-	uint32_t run;
-	unsigned times; /* so often, then no more */
-	void (*act)(struct disturbance *d);
-};
-
-static int disturb(struct blob_hook *hook, enum blob_call call)
-{
-	struct disturbance *d = hook->arg;
-
-	if ((call == BLOB_PUT_PACKED || call == BLOB_PUT_FILE) && d->times > 0) {
-		d->times--;
-		d->act(d);
-	}
-	return 0;
-}
-
-static void set_disturbance(struct place *place, struct disturbance *d)
-{
-	place->hook.arg = d;
-	place->hook.before = disturb;
-}
-
 static void write_another(struct disturbance *d)
 {
 	autofree char *text = xasprintf("%u", d->times);
@@ -232,7 +208,7 @@ static void write_another(struct disturbance *d)
 static void a_change_meanwhile_is_seen(void **state)
 {
 	struct place *place = *state;
-	struct disturbance d = { place, make_run(place, "r"), 1, write_another };
+	struct disturbance d = { place, make_run(place, "r"), 1, write_another, 0 };
 
 	put_file(place, d.run, "m", "before");
 	set_disturbance(place, &d);
@@ -247,7 +223,7 @@ static void a_change_meanwhile_is_seen(void **state)
 static void a_draft_that_keeps_changing_is_busy(void **state)
 {
 	struct place *place = *state;
-	struct disturbance d = { place, make_run(place, "r"), 1000, write_another };
+	struct disturbance d = { place, make_run(place, "r"), 1000, write_another, 0 };
 
 	put_file(place, d.run, "m", "before");
 	set_disturbance(place, &d);
@@ -289,7 +265,7 @@ static void remove_last_and_change_first(struct disturbance *d)
 static void what_was_put_too_early_goes(void **state)
 {
 	struct place *place = *state;
-	struct disturbance d = { place, make_run(place, "r"), 1, remove_last_and_change_first };
+	struct disturbance d = { place, make_run(place, "r"), 1, remove_last_and_change_first, 0 };
 	struct version v;
 
 	make_batches(place, d.run);
@@ -320,7 +296,7 @@ static void remove_both(struct disturbance *d)
 static void a_draft_that_goes_meanwhile_is_not_logged(void **state)
 {
 	struct place *place = *state;
-	struct disturbance d = { place, make_run(place, "r"), 1, remove_both };
+	struct disturbance d = { place, make_run(place, "r"), 1, remove_both, 0 };
 
 	put_file(place, d.run, "a", "a");
 	put_file(place, d.run, "b", "b");
@@ -350,7 +326,7 @@ static void write_to_the_other(struct disturbance *d)
 static void what_was_written_meanwhile_is_not_shared(void **state)
 {
 	struct place *place = *state;
-	struct disturbance d = { place, make_run(place, "r"), 1, write_to_the_other };
+	struct disturbance d = { place, make_run(place, "r"), 1, write_to_the_other, 0 };
 	AUTO(buf_release) struct buf found = BUF_INIT;
 
 	put_directory(place, d.run, "d");
@@ -393,7 +369,7 @@ static void open_for_writing(struct disturbance *d)
 static void a_writer_that_comes_while_it_is_shared(void **state)
 {
 	struct place *place = *state;
-	struct disturbance d = { place, make_run(place, "r"), 1, open_for_writing };
+	struct disturbance d = { place, make_run(place, "r"), 1, open_for_writing, 0 };
 	AUTO(buf_release) struct buf found = BUF_INIT;
 	struct stat st;
 
@@ -419,7 +395,7 @@ static void add_late(struct disturbance *d)
 static void a_draft_that_comes_meanwhile_is_logged(void **state)
 {
 	struct place *place = *state;
-	struct disturbance d = { place, make_run(place, "r"), 1, add_late };
+	struct disturbance d = { place, make_run(place, "r"), 1, add_late, 0 };
 
 	put_file(place, d.run, "a", "a");
 	set_disturbance(place, &d);
