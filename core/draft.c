@@ -1,9 +1,9 @@
 #include "draft.h"
 
+#include "directory.h"
 #include "log.h"
 #include "run.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/xattr.h>
@@ -378,41 +378,6 @@ void draft_area_end(struct draft_area *area)
 	store_wake_janitor(area->store);
 }
 
-int remove_tree(int directory, const char *name)
-{
-	int first = 0, fd;
-	DIR *dir;
-
-	if (unlinkat(directory, name, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return -errno;
-	fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == EACCES) {
-		if (fchmodat(directory, name, 0700, 0) == 0)
-			fd = openat(directory, name,
-				    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	}
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
-		return -errno;
-	for (struct dirent *e; (e = readdir(dir));) {
-		int err;
-
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-			continue;
-		err = remove_tree(fd, e->d_name);
-		if (err == -EACCES && fchmod(fd, 0700) == 0)
-			err = remove_tree(fd, e->d_name);
-		if (err < 0 && first == 0)
-			first = err;
-	}
-	closedir(dir);
-	if (unlinkat(directory, name, AT_REMOVEDIR) < 0 && first == 0)
-		first = -errno;
-	return first;
-}
-
 /* Are the drafts of this run to go: true for finished runs, and for old failed ones. */
 static bool is_stale(struct store *store, uint32_t id, uint64_t keep_seconds, bool *ret_keep_empty)
 {
@@ -461,12 +426,11 @@ static bool set_aside(struct store *store, uint32_t run, uint64_t keep_seconds, 
 
 int draft_sweep(struct store *store, uint64_t keep_seconds)
 {
-	int fd = openat(store->drafts, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	AUTO(directory_closep) DIR *dir = NULL;
+	struct dirent *e;
+	int more = directory_open(store->drafts, ".", &dir);
 
-	if (!dir)
-		return log_errno(-errno, "reading drafts/");
-	for (struct dirent *e; (e = readdir(dir));) {
+	while (more >= 0 && (more = directory_next(dir, &e)) > 0) {
 		char gone[32], *end;
 		unsigned long id = strtoul(e->d_name, &end, 16);
 		bool is_gone = !strncmp(e->d_name, "gone.", 5);
@@ -479,6 +443,5 @@ int draft_sweep(struct store *store, uint64_t keep_seconds)
 		if (store->janitor_started)
 			remove_tree(store->drafts, gone);
 	}
-	closedir(dir);
-	return 0;
+	return more < 0 ? log_errno(more, "reading drafts/") : 0;
 }

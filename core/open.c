@@ -1,6 +1,7 @@
 /*
  * open.c - opening a store: its backends, then recovery, then the janitor; and closing it.
  */
+#include "directory.h"
 #include "draft.h"
 #include "log.h"
 #include "publish.h"
@@ -8,7 +9,6 @@
 #include "store.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -57,16 +57,14 @@ static void stop_janitor(struct store *store)
 /* New inodes that were about to take the name of a shared one. */
 static int remove_spares(struct store *store)
 {
-	int fd = openat(store->drafts, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	AUTO(directory_closep) DIR *dir = NULL;
+	struct dirent *e;
+	int more = directory_open(store->drafts, ".", &dir);
 
-	if (!dir)
-		return log_errno(-errno, "reading drafts/");
-	for (struct dirent *e; (e = readdir(dir));)
+	while (more >= 0 && (more = directory_next(dir, &e)) > 0)
 		if (!strncmp(e->d_name, "spare.", 6))
 			unlinkat(store->drafts, e->d_name, 0);
-	closedir(dir);
-	return 0;
+	return more < 0 ? log_errno(more, "reading drafts/") : 0;
 }
 
 static int recover(struct store *store)
@@ -147,17 +145,14 @@ void store_close(struct store *store)
 
 static bool is_empty(int fd)
 {
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	bool empty = dir != NULL;
+	AUTO(directory_closep) DIR *dir = NULL;
+	struct dirent *e;
+	int more = directory_open(fd, ".", &dir);
 
-	if (!dir)
-		return false;
-	for (struct dirent *e; empty && (e = readdir(dir));)
-		empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
-			!strcmp(e->d_name, "lost+found");
-	closedir(dir);
-	return empty;
+	while (more >= 0 && (more = directory_next(dir, &e)) > 0)
+		if (strcmp(e->d_name, "lost+found") != 0)
+			return false;
+	return more == 0;
 }
 
 /* The schema in the marker; 0: no marker. */

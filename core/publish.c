@@ -1,11 +1,11 @@
 #include "publish.h"
 
+#include "directory.h"
 #include "log.h"
 #include "reap.h"
 #include "run.h"
 #include "scan.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -107,16 +107,14 @@ static void drop_moved(struct publishing *p)
 /* Everything in outputs/ that is not scratch. Shared lock held. */
 static int list_drafts(struct publishing *p)
 {
-	int fd = openat(p->area->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	AUTO(directory_closep) DIR *dir = NULL;
+	struct dirent *e;
+	int more = directory_open(p->area->fd, ".", &dir);
 
-	if (!dir)
-		return log_errno(-errno, "reading the drafts of %s", p->run.name);
-	for (struct dirent *e; (e = readdir(dir));)
+	while (more >= 0 && (more = directory_next(dir, &e)) > 0)
 		if (e->d_name[0] != '.')
 			add_draft(p, e->d_name);
-	closedir(dir);
-	return 0;
+	return more < 0 ? log_errno(more, "reading the drafts of %s", p->run.name) : 0;
 }
 
 static int choose_drafts(struct publishing *p)

@@ -1,9 +1,9 @@
 #include "scan.h"
 
+#include "directory.h"
 #include "log.h"
 #include "tree.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <time.h>
 
@@ -52,29 +52,22 @@ static int by_name(const void *a, const void *b)
 
 static int list_directory(int fd, struct items *ret)
 {
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	int err = 0;
+	AUTO(directory_closep) DIR *dir = NULL;
+	struct dirent *e;
+	int more = directory_open(fd, ".", &dir);
 
-	if (!dir)
-		return -errno;
-	for (struct dirent *e; err == 0 && (e = readdir(dir));) {
+	while (more >= 0 && (more = directory_next(dir, &e)) > 0) {
 		struct item item;
 
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-			continue;
-		if (fstatat(fd, e->d_name, &item.st, AT_SYMLINK_NOFOLLOW) < 0) {
-			err = errno == ENOENT ? -EAGAIN : -errno;
-			break;
-		}
+		if (fstatat(fd, e->d_name, &item.st, AT_SYMLINK_NOFOLLOW) < 0)
+			return errno == ENOENT ? -EAGAIN : -errno;
 		item.name = xstrdup(e->d_name);
 		ret->list = xgrow(ret->list, &ret->cap, ret->count + 1, sizeof(item));
 		ret->list[ret->count++] = item;
 	}
-	closedir(dir);
 	if (ret->count)
 		qsort(ret->list, ret->count, sizeof(*ret->list), by_name);
-	return err;
+	return more;
 }
 
 static int fail(struct walk *w, int err, const char *text)

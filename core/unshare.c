@@ -1,10 +1,10 @@
 /*
  * unshare.c - giving a draft's file an inode of its own again (draft_unshare in draft.h).
  */
+#include "directory.h"
 #include "draft.h"
 #include "log.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/xattr.h>
@@ -140,27 +140,21 @@ static bool leads_to(int directory, const char *name, ino_t ino)
 static int move_names_below(struct unsharing *u, int directory, const char *name,
 			    unsigned char type)
 {
-	int fd, err = 0;
-	DIR *dir;
+	AUTO(directory_closep) DIR *dir = NULL;
+	struct dirent *e;
+	int more;
 
 	if (type != DT_DIR && type != DT_UNKNOWN)
 		return leads_to(directory, name, u->old_ino) ? move_name(u, directory, name) : 0;
-	fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+	more = directory_open(directory, name, &dir);
+	if (more == -ENOTDIR || more == -ELOOP)
 		return leads_to(directory, name, u->old_ino) ? move_name(u, directory, name) : 0;
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
-		return -errno;
-	for (struct dirent *e; err == 0 && (e = readdir(dir));) {
-		bool dots = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
-
+	while (more >= 0 && (more = directory_next(dir, &e)) > 0) {
 		/* The listing has the inode number: other files cost nothing. */
-		if (!dots && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN ||
-			      e->d_ino == u->old_ino))
-			err = move_names_below(u, fd, e->d_name, e->d_type);
+		if (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN || e->d_ino == u->old_ino)
+			more = move_names_below(u, dirfd(dir), e->d_name, e->d_type);
 	}
-	closedir(dir);
-	return err;
+	return more;
 }
 
 static int move_names(struct unsharing *u, int directory, const char *name, nlink_t names)

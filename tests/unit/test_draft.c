@@ -1,4 +1,5 @@
 /* The contract of core/draft.h: who writes, and how a draft gets an inode of its own again. */
+#include "core/directory.h"
 #include "store_place.h"
 
 #include <time.h>
