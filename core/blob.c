@@ -18,7 +18,7 @@ int blob_put_packed(struct blob_store *store, const struct blob_item *items, siz
 int blob_put_file(struct blob_store *store, const struct blob_id *id, int fd, uint64_t size,
 		  bool *ret_shared)
 {
-	assert(store && id && fd >= 0 && ret_shared);
+	assert(store && id && fd >= 0);
 	assert(size > BLOB_PACK_MAX);
 	return store->ops->put_file(store, id, fd, size, ret_shared);
 }

@@ -322,7 +322,7 @@ static int dir_put_file(struct blob_store *store, const struct blob_id *id, int 
 	r = make_subdirectory(dir, id);
 	if (r < 0)
 		return r;
-	linked = link_file(dir, name, fd, &file, size);
+	linked = ret_shared ? link_file(dir, name, fd, &file, size) : -EXDEV;
 	if (linked == -ENOENT) {
 		/* No name any more; or no /proc to link through, which a copy does not need. */
 		if (fstat(fd, &file) < 0 || file.st_nlink == 0)
@@ -331,7 +331,7 @@ static int dir_put_file(struct blob_store *store, const struct blob_id *id, int 
 	}
 	if (cannot_link(linked)) {
 		r = put_copy(dir, name, fd, &file, size);
-		if (!r)
+		if (!r && ret_shared)
 			*ret_shared = false;
 		return r;
 	}

@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/xattr.h>
 #include <time.h>
 
 /* How long a writer whose close(2) was seen may take to be released. */
@@ -290,79 +289,6 @@ int draft_leased_out(int fd)
 	}
 	fcntl(fd, F_SETLEASE, F_UNLCK);
 	return 0;
-}
-
-static bool may_be_shared(const struct stat *st)
-{
-	return S_ISREG(st->st_mode) && (uint64_t)st->st_size > BLOB_PACK_MAX;
-}
-
-bool draft_fd_is_shared(int fd, const struct stat *st, struct blob_id *ret)
-{
-	struct blob_id d;
-
-	if (!may_be_shared(st) ||
-	    fgetxattr(fd, DRAFT_SHARED_XATTR, &d, sizeof(d)) != (ssize_t)sizeof(d))
-		return false;
-	if (ret)
-		*ret = d;
-	return true;
-}
-
-bool draft_is_shared(int directory, const char *name, const struct stat *st, struct blob_id *ret)
-{
-	char path[32 + NAME_MAX + 1];
-	struct blob_id d;
-
-	/* A blob is one more link, so most files are told without asking. */
-	if (!may_be_shared(st) || st->st_nlink < 2)
-		return false;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", directory, name);
-	if (lgetxattr(path, DRAFT_SHARED_XATTR, &d, sizeof(d)) != (ssize_t)sizeof(d))
-		return false;
-	if (ret)
-		*ret = d;
-	return true;
-}
-
-bool draft_path_is_shared(const char *path, const struct stat *st)
-{
-	struct blob_id d;
-
-	return may_be_shared(st) &&
-	       getxattr(path, DRAFT_SHARED_XATTR, &d, sizeof(d)) == (ssize_t)sizeof(d);
-}
-
-nlink_t draft_names(const struct stat *st, bool shared)
-{
-	return shared && st->st_nlink > 1 ? st->st_nlink - 1 : st->st_nlink;
-}
-
-int draft_mark_shared(int fd, const struct blob_id *id)
-{
-	struct stat st;
-	int err = 0;
-
-	if (fsetxattr(fd, DRAFT_SHARED_XATTR, id, sizeof(*id), 0) == 0)
-		return 0;
-	if (errno != EACCES || fstat(fd, &st) < 0)
-		return -errno;
-	/* The owner of a read-only file may change its mode, but not its xattrs. */
-	if (fchmod(fd, st.st_mode | S_IWUSR) < 0)
-		return -errno;
-	if (fsetxattr(fd, DRAFT_SHARED_XATTR, id, sizeof(*id), 0) < 0)
-		err = -errno;
-	fchmod(fd, st.st_mode & 07777);
-	return err;
-}
-
-void draft_unmark_shared(int fd, const struct blob_id *id)
-{
-	struct blob_id there;
-
-	if (fgetxattr(fd, DRAFT_SHARED_XATTR, &there, sizeof(there)) == (ssize_t)sizeof(there) &&
-	    memcmp(&there, id, sizeof(there)) == 0)
-		fremovexattr(fd, DRAFT_SHARED_XATTR);
 }
 
 void draft_area_end(struct draft_area *area)

@@ -9,10 +9,12 @@
  * or preallocation gives the draft an inode of its own first (draft_unshare), under all its names.
  * Mode, owner, times and user xattrs of the inode are the draft's: a version has its own.
  * The attribute is set before the link to the blob is made, so at no instant is there a blob that
- * a draft could write to; one that is left over without its link does no harm but a needless copy.
+ * a draft could write to, and taken off after the link went; one that is left over without its link
+ * does no harm but a needless copy. One inode is never two blobs: while the file of another blob,
+ * whose bytes are about to go, is this inode, its mark stays, and the new blob is a copy.
  *
  * Locking, outermost first: area->logging, area->unshare, area->lock, store->area_lock,
- * area->mutex.
+ * area->mutex. The lock of the marks (mark.c) is inside all of them and of store->reap_lock.
  * - area->lock, shared: around every operation that changes names, attributes or opens for writing.
  *   Exclusive: freezing (the end of logging), the swap in draft_unshare(), the end of the run, and
  *   for a moment before a draft is read.
@@ -130,9 +132,14 @@ int draft_leased_out(int fd);
 bool draft_fd_is_shared(int fd, const struct stat *st, struct blob_id *ret);
 bool draft_is_shared(int directory, const char *name, const struct stat *st, struct blob_id *ret);
 /* By a path whose last component is not a symbolic link, or is one of /proc's. */
-bool draft_path_is_shared(const char *path, const struct stat *st);
-/* Names of the inode inside the draft: the link count without the blob's. */
-nlink_t draft_names(const struct stat *st, bool shared);
+bool draft_path_is_shared(const char *path, const struct stat *st, struct blob_id *ret);
+/* Is the file of this blob the very inode? */
+bool draft_is_blob(struct store *store, const struct blob_id *id, const struct stat *st);
+/*
+ * Names of the inode inside the draft: the link count without the blob's. mark is what it carries,
+ * NULL if nothing.
+ */
+nlink_t draft_names(struct store *store, const struct stat *st, const struct blob_id *mark);
 /* Marks an inode as about to be shared; takes the mark off again, if it is the one of this blob. */
 int draft_mark_shared(int fd, const struct blob_id *id);
 void draft_unmark_shared(int fd, const struct blob_id *id);

@@ -189,16 +189,41 @@ static int first_key(struct store *store, char kind, struct slice from, struct b
 	return 1;
 }
 
-/* A draft that shares its file with the blob has it for itself again. */
-static void unmark_draft(struct store *store, const struct blob_id *id, uint64_t size)
+/*
+ * A draft that shares its file with the blob has it for itself again: once the link is gone, so
+ * that the mark tells of it as long as it is there.
+ */
+static int remove_file(struct store *store, const struct blob_id *id, uint64_t size)
 {
 	AUTO(blob_releasep) struct blob *blob = NULL;
+	bool shared = size > BLOB_PACK_MAX &&
+		      blob_open(store->blobs, id, size, &blob) == 0 && blob_fd(blob) >= 0;
+	int err = blob_remove(store->blobs, id, size);
 
-	if (blob_open(store->blobs, id, size, &blob) == 0 && blob_fd(blob) >= 0)
+	if (err == 0 && shared)
 		draft_unmark_shared(blob_fd(blob), id);
+	return err;
 }
 
-static int reap_one(struct store *store, struct slice key, struct slice value)
+static int nothing_body(struct kv_txn *txn, void *arg)
+{
+	(void)txn, (void)arg;
+	return 0;
+}
+
+/*
+ * Files do not wait for a commit to be on disk as rows do: what says that nobody needs one must be
+ * there before it goes.
+ */
+static int settle(struct store *store, bool *settled)
+{
+	int err = *settled ? 0 : kv_update(store->kv, KV_DURABLE, nothing_body, NULL);
+
+	*settled |= err == 0;
+	return err;
+}
+
+static int reap_one(struct store *store, struct slice key, struct slice value, bool *settled)
 {
 	const char *kind = key.data;
 	struct blob_id id;
@@ -217,9 +242,9 @@ static int reap_one(struct store *store, struct slice key, struct slice value)
 	id.generation = key_u64_at(key, 1 + DIGEST_SIZE);
 	err = decode_u64(value, &size);
 	if (err == 0 && size > BLOB_PACK_MAX)
-		unmark_draft(store, &id, size);
+		err = settle(store, settled);
 	if (err == 0)
-		err = blob_remove(store->blobs, &id, size);
+		err = remove_file(store, &id, size);
 	return err < 0 ? err : kv_update(store->kv, KV_ORDERED, forget_bytes_body, &id);
 }
 
@@ -227,6 +252,7 @@ int reap_run(struct store *store)
 {
 	static const char kinds[] = { 'x', 'y', 'z' };
 	AUTO(buf_release) struct buf key = BUF_INIT, value = BUF_INIT;
+	bool settled = false;
 	int first = 0;
 
 	LOCKED(&store->reap_lock);
@@ -236,7 +262,7 @@ int reap_run(struct store *store)
 
 		buf_reset(&key);
 		while ((more = first_key(store, kinds[i], buf_slice(&key), &key, &value)) > 0) {
-			int err = reap_one(store, buf_slice(&key), buf_slice(&value));
+			int err = reap_one(store, buf_slice(&key), buf_slice(&value), &settled);
 
 			if (err < 0) {
 				if (first == 0)

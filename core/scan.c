@@ -132,14 +132,11 @@ static void remember(struct walk *w, const struct stat *st, const struct digest 
 /* Its inode is a blob's, and that blob is present: what it holds is known. */
 static bool is_blob(struct walk *w, int directory, const struct item *item, struct digest *ret)
 {
-	AUTO(blob_releasep) struct blob *blob = NULL;
 	struct blob_id id;
-	struct stat st;
 
 	if (w->scan->distrust || !draft_is_shared(directory, item->name, &item->st, &id) ||
-	    blob_open(w->scan->store->blobs, &id, (uint64_t)item->st.st_size, &blob) < 0 ||
-	    blob_fd(blob) < 0 || fstat(blob_fd(blob), &st) < 0 ||
-	    st.st_ino != item->st.st_ino || st.st_dev != item->st.st_dev)
+	    !stage_is_present(w->scan->stage, &id) ||
+	    !draft_is_blob(w->scan->store, &id, &item->st))
 		return false;
 	*ret = id.digest;
 	return true;

@@ -84,6 +84,15 @@ static int is_present(struct stage *s, const struct digest *digest)
 	return err == -ENOENT ? 0 : err < 0 ? err : 1;
 }
 
+bool stage_is_present(struct stage *s, const struct blob_id *id)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct blob_row row;
+
+	return kv_get_one(s->store->kv, KV_META, KEY(blob(&id->digest)), &b) == 0 &&
+	       decode_blob_row(buf_slice(&b), &row) == 0 && row.generation == id->generation;
+}
+
 static int add_blob(struct stage *s, const struct staged_blob *blob)
 {
 	struct staged_blob *b = &s->blobs[s->blob_count];
@@ -201,32 +210,61 @@ static int part_body(struct kv_txn *txn, void *arg)
 	return kv_put(txn, KV_META, KEY(intent_part(s->intent, s->part)), buf_slice(&b));
 }
 
-/*
- * Shares a draft's file with the blob store, unless somebody may have written to it since it was
- * read.
- */
-static int put_large(struct stage *s, struct staged_blob *b)
+/* Is the inode the file of another blob, whose mark it needs? Only its removal ends that. */
+static bool is_another_blob(struct stage *s, const struct staged_blob *b)
+{
+	struct blob_id other;
+	struct stat st;
+
+	return fstat(b->fd, &st) == 0 && draft_fd_is_shared(b->fd, &st, &other) &&
+	       draft_is_blob(s->store, &other, &st);
+}
+
+static bool is_unchanged(const struct staged_blob *b)
 {
 	struct stat st;
-	bool shared;
-	int err = 0;
 
-	{
-		EXCLUSIVE(&b->top->area->lock);
+	return fstat(b->fd, &st) == 0 && (uint64_t)st.st_size == b->size &&
+	       !draft_was_touched(b->top, st.st_ino, b->since);
+}
 
-		if (fstat(b->fd, &st) < 0)
-			err = -errno;
-		else if (draft_was_touched(b->top, st.st_ino, b->since) ||
-			 (uint64_t)st.st_size != b->size)
-			err = -EAGAIN;
-		if (err == 0)
-			err = draft_mark_shared(b->fd, &b->id);
-	}
-	if (err < 0)
-		return err;
-	err = blob_put_file(s->store->blobs, &b->id, b->fd, b->size, &shared);
-	if (err < 0 || !shared)
+/*
+ * Marks a file as about to be shared: 1; 0: it cannot be marked; -EAGAIN: somebody may have written
+ * to it since it was read.
+ */
+static int mark(struct staged_blob *b)
+{
+	int err;
+
+	EXCLUSIVE(&b->top->area->lock);
+	if (!is_unchanged(b))
+		return -EAGAIN;
+	err = draft_mark_shared(b->fd, &b->id);
+	/* No room for one more attribute, or none at all here. */
+	if (err == -ENOSPC || err == -EDQUOT || err == -E2BIG || err == -EOPNOTSUPP)
+		return 0;
+	return err < 0 ? err : 1;
+}
+
+/* Shares a draft's file with the blob store, or copies it when it cannot be shared. */
+static int put_large(struct stage *s, struct staged_blob *b)
+{
+	bool shared = false;
+	int err, marked = 0;
+
+	/* It was logged before, and the bytes of that are about to go. */
+	if (is_another_blob(s, b))
+		reap_run(s->store);
+	if (!is_another_blob(s, b))
+		marked = mark(b);
+	if (marked < 0)
+		return marked;
+	err = blob_put_file(s->store->blobs, &b->id, b->fd, b->size, marked ? &shared : NULL);
+	if (marked && !shared)
 		draft_unmark_shared(b->fd, &b->id);
+	/* Nobody was kept from writing to what was copied. */
+	if (err == 0 && !marked && !is_unchanged(b))
+		err = -EAGAIN;
 	/* The last name of the file was removed meanwhile. */
 	return err == -ENOENT ? -EAGAIN : err;
 }

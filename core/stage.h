@@ -14,6 +14,8 @@
 struct stage;
 
 int stage_open(struct store *store, uint32_t run, struct stage **ret);
+/* Is the blob of this very generation present? */
+bool stage_is_present(struct stage *s, const struct blob_id *id);
 /* Makes the bytes present. The slice is copied. */
 int stage_small(struct stage *s, const struct digest *digest, struct slice bytes);
 /*

@@ -168,16 +168,6 @@ static int move_names(struct unsharing *u, int directory, const char *name, nlin
 	return err;
 }
 
-static bool is_blob(struct store *store, const struct blob_id *id, const struct stat *st)
-{
-	AUTO(blob_releasep) struct blob *blob = NULL;
-	struct stat there;
-
-	return blob_open(store->blobs, id, (uint64_t)st->st_size, &blob) == 0 &&
-	       blob_fd(blob) >= 0 && fstat(blob_fd(blob), &there) == 0 &&
-	       there.st_ino == st->st_ino && there.st_dev == st->st_dev;
-}
-
 /*
  * The names that the inode has in the draft. The mark comes before the link to the blob, and a
  * crash may have come between them; or the link goes while we look: then one name too many is
@@ -191,10 +181,10 @@ static int count_names(struct store *store, int fd, const struct blob_id *id, st
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	linked = is_blob(store, id, &st);
+	linked = draft_is_blob(store, id, &st);
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	linked = linked && is_blob(store, id, &st);
+	linked = linked && draft_is_blob(store, id, &st);
 	*ret = st.st_nlink - (linked ? 1 : 0);
 	*ret_st = st;
 	return 0;

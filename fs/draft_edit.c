@@ -166,7 +166,9 @@ static int pin_victim(const struct draft_spot *spot, int dir, const char *name,
 		      struct node **ret_node, bool *ret_last)
 {
 	struct draft_file *f;
+	struct blob_id id;
 	struct stat st;
+	bool shared;
 	int err = 0;
 
 	*ret_node = NULL;
@@ -176,8 +178,9 @@ static int pin_victim(const struct draft_spot *spot, int dir, const char *name,
 	if (!*ret_node)
 		return 0;
 	f = draft_file(*ret_node);
+	shared = draft_is_shared(dir, name, &st, &id);
 	*ret_last = S_ISDIR(st.st_mode) ||
-		    draft_names(&st, draft_is_shared(dir, name, &st, NULL)) <= 1;
+		    draft_names(spot->area->store, &st, shared ? &id : NULL) <= 1;
 	if (is_known_as(f, spot->parent, name)) {
 		f->fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		err = f->fd < 0 ? -errno : 0;
@@ -440,7 +443,7 @@ static int set_attr_locked(struct node *node, const struct stat *set, unsigned w
 		err = draft_node_stat(node, &st);
 	if (err < 0)
 		return err;
-	if (own && draft_path_is_shared(path.text, &st))
+	if (own && draft_path_is_shared(path.text, &st, NULL))
 		return -EAGAIN;
 	draft_touch(f->top, node->backing);
 	if (what & VFS_SET_SIZE && truncate(path.text, set->st_size) < 0)

@@ -193,6 +193,8 @@ static nlink_t visible_links(struct node *node, const struct stat *st)
 {
 	struct draft_file *f = draft_file(node);
 	struct draft_path path;
+	struct blob_id id;
+	bool shared;
 
 	if (!S_ISREG(st->st_mode) || st->st_nlink == 0)
 		return st->st_nlink;
@@ -200,8 +202,8 @@ static nlink_t visible_links(struct node *node, const struct stat *st)
 		return 0;
 	if (st->st_nlink < 2)
 		return st->st_nlink;
-	return draft_names(st, draft_node_path(node, &path) == 0 &&
-				       draft_path_is_shared(path.text, st));
+	shared = draft_node_path(node, &path) == 0 && draft_path_is_shared(path.text, st, &id);
+	return draft_names(f->area->store, st, shared ? &id : NULL);
 }
 
 int draft_attr(struct vfs *vfs, struct node *node, struct stat *st)

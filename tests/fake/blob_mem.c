@@ -213,7 +213,8 @@ static int mem_put_file(struct blob_store *store, const struct blob_id *id, int 
 		return r;
 	disk_add(disk, id)->bytes = bytes;
 	bytes = BUF_INIT;
-	*ret_shared = false;
+	if (ret_shared)
+		*ret_shared = false;
 	return 0;
 }
 

@@ -325,13 +325,16 @@ static void expect_one_inode(struct opened *o, ino_t ino, nlink_t links)
 
 static void all_names_move(void **state)
 {
+	struct blob_id id;
 	struct opened o;
 	struct stat st;
 
 	make_three(&o, *state, true);
 	stat_draft(o.place, o.run, three[0], &st);
 	assert_int_equal(st.st_nlink, 4);
-	assert_int_equal(draft_names(&st, true), 3);
+	assert_true(draft_is_shared(o.area->fd, three[0], &st, &id));
+	assert_int_equal(draft_names(o.place->store, &st, &id), 3);
+	assert_int_equal(draft_names(o.place->store, &st, NULL), 4);
 	assert_int_equal(unshare_at(&o, three[1], NULL, false), 0);
 	expect_one_inode(&o, o.swapped.st_ino, 3);
 	assert_true(o.swapped.st_ino != st.st_ino);

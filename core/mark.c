@@ -1,0 +1,111 @@
+/*
+ * mark.c - the marks that inodes of drafts carry (draft.h).
+ */
+#include "draft.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <sys/xattr.h>
+
+/*
+ * A reaper takes a mark off while a log may be about to put its own there, on the same inode: each
+ * of them does so under this lock, the innermost of all.
+ */
+static pthread_mutex_t mark_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool may_be_shared(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && (uint64_t)st->st_size > BLOB_PACK_MAX;
+}
+
+bool draft_fd_is_shared(int fd, const struct stat *st, struct blob_id *ret)
+{
+	struct blob_id d;
+
+	if (!may_be_shared(st) ||
+	    fgetxattr(fd, DRAFT_SHARED_XATTR, &d, sizeof(d)) != (ssize_t)sizeof(d))
+		return false;
+	if (ret)
+		*ret = d;
+	return true;
+}
+
+bool draft_is_shared(int directory, const char *name, const struct stat *st, struct blob_id *ret)
+{
+	char path[32 + NAME_MAX + 1];
+	struct blob_id d;
+
+	/* A blob is one more link, so most files are told without asking. */
+	if (!may_be_shared(st) || st->st_nlink < 2)
+		return false;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", directory, name);
+	if (lgetxattr(path, DRAFT_SHARED_XATTR, &d, sizeof(d)) != (ssize_t)sizeof(d))
+		return false;
+	if (ret)
+		*ret = d;
+	return true;
+}
+
+bool draft_path_is_shared(const char *path, const struct stat *st, struct blob_id *ret)
+{
+	struct blob_id d;
+
+	if (!may_be_shared(st) ||
+	    getxattr(path, DRAFT_SHARED_XATTR, &d, sizeof(d)) != (ssize_t)sizeof(d))
+		return false;
+	if (ret)
+		*ret = d;
+	return true;
+}
+
+bool draft_is_blob(struct store *store, const struct blob_id *id, const struct stat *st)
+{
+	AUTO(blob_releasep) struct blob *blob = NULL;
+	struct stat there;
+
+	return blob_open(store->blobs, id, (uint64_t)st->st_size, &blob) == 0 &&
+	       blob_fd(blob) >= 0 && fstat(blob_fd(blob), &there) == 0 &&
+	       there.st_ino == st->st_ino && there.st_dev == st->st_dev;
+}
+
+nlink_t draft_names(struct store *store, const struct stat *st, const struct blob_id *mark)
+{
+	/* The mark may be left over: it comes before the link and goes after it. */
+	if (st->st_nlink > 1 && mark && draft_is_blob(store, mark, st))
+		return st->st_nlink - 1;
+	return st->st_nlink;
+}
+
+static int set_mark(int fd, const char *name, const void *value, size_t size)
+{
+	struct stat st;
+	int err = 0;
+
+	if (fsetxattr(fd, name, value, size, 0) == 0)
+		return 0;
+	if (errno != EACCES || fstat(fd, &st) < 0)
+		return -errno;
+	/* The owner of a read-only file may change its mode, but not its xattrs. */
+	if (fchmod(fd, st.st_mode | S_IWUSR) < 0)
+		return -errno;
+	if (fsetxattr(fd, name, value, size, 0) < 0)
+		err = -errno;
+	fchmod(fd, st.st_mode & 07777);
+	return err;
+}
+
+int draft_mark_shared(int fd, const struct blob_id *id)
+{
+	LOCKED(&mark_lock);
+	return set_mark(fd, DRAFT_SHARED_XATTR, id, sizeof(*id));
+}
+
+void draft_unmark_shared(int fd, const struct blob_id *id)
+{
+	struct blob_id there;
+
+	LOCKED(&mark_lock);
+	if (fgetxattr(fd, DRAFT_SHARED_XATTR, &there, sizeof(there)) == (ssize_t)sizeof(there) &&
+	    memcmp(&there, id, sizeof(there)) == 0)
+		fremovexattr(fd, DRAFT_SHARED_XATTR);
+}
