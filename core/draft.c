@@ -16,14 +16,23 @@ static void area_name(uint32_t run, char ret[static 16])
 	snprintf(ret, 16, "%08x", run);
 }
 
-int draft_area_make(struct store *store, uint32_t run)
+static int make_directory(struct store *store, const char *name)
 {
-	char name[16];
-
-	area_name(run, name);
 	if (mkdirat(store->drafts, name, 0700) < 0 && errno != EEXIST)
 		return log_errno(-errno, "making drafts/%s", name);
 	return 0;
+}
+
+int draft_area_make(struct store *store, uint32_t run)
+{
+	char name[16];
+	int err;
+
+	area_name(run, name);
+	err = make_directory(store, name);
+	if (err == 0 && fsync(store->drafts) < 0)
+		err = log_errno(-errno, "syncing drafts/");
+	return err;
 }
 
 int draft_area_unmake(struct store *store, uint32_t run)
@@ -48,8 +57,15 @@ static int area_open(struct store *store, uint32_t run_id, struct draft_area **r
 		return err < 0 ? err : -ENOENT;
 	area_name(run_id, name);
 	fd = openat(store->drafts, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* A crash, or the sweep of a run that failed, may have taken it. */
+	if (fd < 0 && errno == ENOENT) {
+		err = make_directory(store, name);
+		if (err < 0)
+			return err;
+		fd = openat(store->drafts, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
 	if (fd < 0)
-		return errno == ENOENT ? -ENOENT : log_errno(-errno, "opening drafts/%s", name);
+		return log_errno(-errno, "opening drafts/%s", name);
 	area = xcalloc(1, sizeof(*area));
 	area->store = store;
 	area->run = run_id;
@@ -305,13 +321,12 @@ void draft_area_end(struct draft_area *area)
 }
 
 /* Are the drafts of this run to go: true for finished runs, and for old failed ones. */
-static bool is_stale(struct store *store, uint32_t id, uint64_t keep_seconds, bool *ret_keep_empty)
+static bool is_stale(struct store *store, uint32_t id, uint64_t keep_seconds)
 {
 	AUTO(run_release) struct run run = { 0 };
 	int err = run_get(store, id, &run);
 	uint64_t age;
 
-	*ret_keep_empty = false;
 	/*
 	 * A run in the making has its directory first; before anybody makes one, it is left over.
 	 */
@@ -322,14 +337,12 @@ static bool is_stale(struct store *store, uint32_t id, uint64_t keep_seconds, bo
 	if (err < 0 || run.state == RUN_RUNNING || keep_seconds == 0)
 		return false;
 	age = (store_now() - run.ended) / 1000000000;
-	*ret_keep_empty = true;
 	return run.ended > 0 && age > keep_seconds;
 }
 
 /* Moves an area that is stale out of the way, while nobody can open it. */
 static bool set_aside(struct store *store, uint32_t run, uint64_t keep_seconds, const char *gone)
 {
-	bool keep_empty;
 	char name[16];
 
 	area_name(run, name);
@@ -337,7 +350,7 @@ static bool set_aside(struct store *store, uint32_t run, uint64_t keep_seconds, 
 	for (struct draft_area *a = store->areas; a; a = a->next)
 		if (a->run == run)
 			return false;
-	if (!is_stale(store, run, keep_seconds, &keep_empty))
+	if (!is_stale(store, run, keep_seconds))
 		return false;
 	if (renameat(store->drafts, name, store->drafts, gone) < 0) {
 		/* The end of the run may have done it since the directory was read. */
@@ -345,8 +358,6 @@ static bool set_aside(struct store *store, uint32_t run, uint64_t keep_seconds, 
 			log_errno(-errno, "moving drafts/%s away", name);
 		return false;
 	}
-	if (keep_empty)
-		draft_area_make(store, run);
 	return true;
 }
 

@@ -37,7 +37,7 @@
 enum draft_phase {
 	DRAFT_OPEN,	/* the run is running */
 	DRAFT_READONLY, /* failed or crashed: kept for a while */
-	DRAFT_GONE,	/* finished: outputs/ has links */
+	DRAFT_GONE,	/* finished: outputs/ has links; or the run was removed */
 };
 
 /* What one run has under outputs/. */
@@ -80,11 +80,11 @@ struct draft_writer {
 	bool flushed; /* close(2) was called on a descriptor of it: its release may be on the way */
 };
 
-/* Makes drafts/<run>; one that is there already is fine. */
+/* Makes drafts/<run>, durably; one that is there already is fine. */
 int draft_area_make(struct store *store, uint32_t run);
 /* -ENOTEMPTY; what is not there is no error. */
 int draft_area_unmake(struct store *store, uint32_t run);
-/* The area of a run; -ENOENT when it has finished or is not there. */
+/* The area of a run; -ENOENT when it has finished or is not there. Its directory is there then. */
 int draft_area_get(struct store *store, uint32_t run, struct draft_area **ret);
 void draft_area_hold(struct draft_area *area);
 void draft_area_put(struct draft_area *area);

@@ -106,6 +106,8 @@ int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
 	store->drafts = err < 0 ? -1 : openat(root, "drafts", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (err == 0 && store->drafts < 0)
 		err = log_errno(-errno, "opening drafts/");
+	if (err == 0 && fsync(root) < 0)
+		err = log_errno(-errno, "syncing the store's directory");
 	if (err == 0)
 		err = recover(store);
 	if (err == 0)

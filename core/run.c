@@ -1,5 +1,6 @@
 #include "run.h"
 
+#include "directory.h"
 #include "draft.h"
 
 static const char *const state_names[] = {
@@ -159,8 +160,8 @@ int run_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mod
 	};
 	gethostname(run.host, 255);
 	/*
-	 * A directory without a record is swept away at the next start; a record without one is
-	 * not.
+	 * A directory without a record is swept away at the next start; a record without one gets
+	 * another, empty.
 	 */
 	err = draft_area_make(store, run.id);
 	if (err == 0)
@@ -192,8 +193,12 @@ static int remove_body(struct kv_txn *txn, void *arg)
 	static const char kinds[] = { 'i', 'e', 'o', 'd' };
 	struct remove_run *r = arg;
 	AUTO(run_release) struct run run = { 0 };
-	int err = read_name(txn, r->name, &r->id);
+	uint32_t id;
+	int err = read_name(txn, r->name, &id);
 
+	/* Another run of that name by now. */
+	if (err == 0 && id != r->id)
+		err = -ENOENT;
 	if (err == 0)
 		err = run_read(txn, r->id, &run);
 	for (size_t i = 0; err == 0 && i < ARRAY_SIZE(kinds); i++) {
@@ -210,22 +215,42 @@ static int remove_body(struct kv_txn *txn, void *arg)
 	return err;
 }
 
+/* Nothing can enter the area between the look at it and its end. */
+static int remove_with_area(struct store *store, struct draft_area *area, struct remove_run *r)
+{
+	int err = 0;
+
+	EXCLUSIVE(&area->lock);
+	if (area->phase != DRAFT_GONE)
+		err = directory_any(area->fd, ".");
+	if (err != 0)
+		return err < 0 ? err : -ENOTEMPTY;
+	err = kv_update(store->kv, KV_DURABLE, remove_body, r);
+	if (err < 0)
+		return err;
+	area->phase = DRAFT_GONE;
+	/* A directory without a run is removed at the next start. */
+	draft_area_unmake(store, area->run);
+	return 0;
+}
+
 int run_remove(struct store *store, struct slice name)
 {
 	struct remove_run r = { .name = name };
 	AUTO(run_release) struct run run = { 0 };
+	struct draft_area *area;
 	int err = run_find(store, name, &run);
 
-	/*
-	 * The area refuses to go while it has anything in it, and nothing can enter it afterwards.
-	 */
-	if (err == 0)
-		err = draft_area_unmake(store, run.id);
-	if (err < 0 && err != -ENOENT)
+	if (err < 0)
 		return err;
-	err = kv_update(store->kv, KV_DURABLE, remove_body, &r);
-	if (err < 0 && err != -ENOENT)
-		draft_area_make(store, run.id);
+	r.id = run.id;
+	err = draft_area_get(store, run.id, &area);
+	if (err == -ENOENT)
+		return kv_update(store->kv, KV_DURABLE, remove_body, &r);
+	if (err < 0)
+		return err;
+	err = remove_with_area(store, area, &r);
+	draft_area_put(area);
 	return err;
 }
 
@@ -317,8 +342,10 @@ struct log_text {
 static int log_body(struct kv_txn *txn, void *arg)
 {
 	const struct log_text *l = arg;
+	int there = kv_has(txn, KV_META, KEY(run(l->id)));
 
-	return run_log_put(txn, l->id, l->text);
+	/* The run may have been removed while it was being logged. */
+	return there > 0 ? run_log_put(txn, l->id, l->text) : there;
 }
 
 int run_log_write(struct store *store, uint32_t id, struct slice text)

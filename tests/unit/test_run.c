@@ -429,6 +429,61 @@ static void left_over_areas_go_at_the_start(void **state)
 	expect_clean(place);
 }
 
+/* ---- the directory of the drafts ---- */
+
+/* A crash, or a power loss, took it: there was nothing in it. */
+static void a_run_without_a_directory_gets_one(void **state)
+{
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r");
+	autofree char *path = draft_path(place, run, "");
+
+	assert_int_equal(rmdir(path), 0);
+	reopen(place);
+	assert_int_equal(log_draft(place, run, "m"), -ENOENT);
+	put_file(place, run, "m", "m");
+	assert_int_equal(finish(place, run), 0);
+	assert_int_equal(count_versions(place, "m"), 1);
+	expect_clean(place);
+}
+
+/* Who has it open goes on seeing the same. */
+static void a_run_that_stays_keeps_its_directory(void **state)
+{
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r"), other = make_run(place, "other");
+	struct draft_area *area, *again;
+	struct stat st;
+
+	put_file(place, other, "m", "m");
+	assert_int_equal(finish(place, other), 0);
+	assert_int_equal(run_declare_input(place->store, run, slice_str("in"), slice_str("m:v0"),
+					   &root_cred), 0);
+	assert_int_equal(draft_area_get(place->store, run, &area), 0);
+	assert_int_equal(run_remove(place->store, slice_str("r")), -ENOTEMPTY);
+	assert_int_equal(fstat(area->fd, &st), 0);
+	assert_true(st.st_nlink > 0);
+	assert_int_equal(run_remove_input(place->store, run, slice_str("in")), 0);
+	assert_int_equal(run_remove(place->store, slice_str("r")), 0);
+	assert_int_equal(area->phase, DRAFT_GONE);
+	assert_int_equal(draft_area_get(place->store, run, &again), -ENOENT);
+	draft_area_put(area);
+	expect_clean(place);
+}
+
+static void what_is_said_of_a_removed_run_is_not_kept(void **state)
+{
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r");
+	AUTO(buf_release) struct buf log = BUF_INIT;
+
+	assert_int_equal(run_remove(place->store, slice_str("r")), 0);
+	assert_int_equal(run_log_write(place->store, run, slice_str("error: too late\n")), 0);
+	assert_int_equal(run_log_read(place->store, run, &log), 0);
+	assert_string_equal(buf_str(&log), "");
+	expect_clean(place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -446,6 +501,9 @@ int main(void)
 		ON(memory, the_janitor_leaves_new_runs_alone),
 		ON(memory, old_failed_drafts_go),
 		ON(memory, left_over_areas_go_at_the_start),
+		EVERYWHERE(a_run_without_a_directory_gets_one),
+		EVERYWHERE(a_run_that_stays_keeps_its_directory),
+		ON(memory, what_is_said_of_a_removed_run_is_not_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
