@@ -57,7 +57,8 @@ struct blob_ops {
 	 * Puts a large blob from a file open for reading. A backend on the file's own filesystem
 	 * shares the inode and sets *ret_shared: the caller sees to it that nobody writes to that
 	 * inode again. Others copy, and so do all when ret_shared is NULL. Durable on return.
-	 * -ENOENT: the file has no name any more, so cannot be shared. -EEXIST: there is such a blob of another inode. -EIO, -ENOSPC.
+	 * -ENOENT: the file has no name any more, so cannot be shared. -EEXIST: there is such a
+	 * blob of another inode. -EIO: the file's bytes may be lost. -ENOSPC.
 	 */
 	int (*put_file)(struct blob_store *store, const struct blob_id *id, int fd, uint64_t size,
 			bool *ret_shared);

@@ -340,7 +340,9 @@ static int dir_put_file(struct blob_store *store, const struct blob_id *id, int 
 	if (linked < 0)
 		return log_errno(linked, "blob %s: cannot link", name);
 	if (fsync(fd) < 0) {
-		r = log_errno(-errno, "blob %s: cannot sync", name);
+		log_errno(-errno, "blob %s: cannot sync", name);
+		/* Lost, whether the disk had no room for it or did not work. */
+		r = -EIO;
 		/* Or the next attempt finds it there, and a sync that has nothing left to do. */
 		if (linked > 0)
 			unlinkat(dir->root, name, 0);

@@ -31,6 +31,7 @@
 #include <sys/stat.h>
 
 #define DRAFT_SHARED_XATTR "user.lineagefs.shared"
+#define DRAFT_BAD_XATTR "user.lineagefs.bad"
 /* Extended attributes with this prefix are ours: not shown, not settable inside a draft. */
 #define DRAFT_OWN_XATTRS "user.lineagefs."
 
@@ -145,9 +146,20 @@ int draft_mark_shared(int fd, const struct blob_id *id);
 void draft_unmark_shared(int fd, const struct blob_id *id);
 
 /*
+ * The kernel reports a write that the disk lost once, and calls what it has clean afterwards. So
+ * the file carries that: it is bad, and cannot be logged, until it is empty or another inode.
+ */
+void draft_mark_bad(int fd);
+bool draft_is_bad(int fd);
+/* By a path like that of draft_path_is_shared(): the file was truncated to nothing. */
+void draft_mark_good(const char *path);
+/* fsync(2) or fdatasync(2) of a draft's file; a failure makes it bad. */
+int draft_sync(int fd, bool data_only);
+
+/*
  * Gives a draft's file an inode of its own. fd is open on the shared inode. directory and name say
  * where one of its names is; name NULL: it has none left. With truncate the new file is empty, else
- * it has the bytes. Mode, owner, times and xattrs are kept. Under the exclusive lock, once all
+ * it has the bytes, bad if they are. Mode, owner, times and xattrs are kept. Under the exclusive lock, once all
  * names are moved, swap is called with a descriptor of the new inode, open for reading and writing,
  * that swap may duplicate. The caller holds no lock of the area. 0 also when it is not shared (any
  * more).

@@ -3,6 +3,8 @@
  */
 #include "draft.h"
 
+#include "log.h"
+
 #include <limits.h>
 #include <stdio.h>
 #include <sys/xattr.h>
@@ -108,4 +110,33 @@ void draft_unmark_shared(int fd, const struct blob_id *id)
 	if (fgetxattr(fd, DRAFT_SHARED_XATTR, &there, sizeof(there)) == (ssize_t)sizeof(there) &&
 	    memcmp(&there, id, sizeof(there)) == 0)
 		fremovexattr(fd, DRAFT_SHARED_XATTR);
+}
+
+void draft_mark_bad(int fd)
+{
+	struct stat st;
+	int err = set_mark(fd, DRAFT_BAD_XATTR, "", 0);
+
+	if (fstat(fd, &st) == 0)
+		log_error("a file of a draft (inode %llu) lost what was written to it%s",
+			  (unsigned long long)st.st_ino, err < 0 ? ", and cannot be marked" : "");
+}
+
+bool draft_is_bad(int fd)
+{
+	return fgetxattr(fd, DRAFT_BAD_XATTR, NULL, 0) >= 0;
+}
+
+void draft_mark_good(const char *path)
+{
+	removexattr(path, DRAFT_BAD_XATTR);
+}
+
+int draft_sync(int fd, bool data_only)
+{
+	int err = (data_only ? fdatasync(fd) : fsync(fd)) < 0 ? -errno : 0;
+
+	if (err == -EIO || err == -ENOSPC || err == -EDQUOT)
+		draft_mark_bad(fd);
+	return err;
 }

@@ -186,6 +186,8 @@ static int hash_file(struct walk *w, int directory, const struct item *item, str
 		return fail(w, -errno, NULL);
 	if (st.st_ino != item->st.st_ino)
 		return -EAGAIN;
+	if (draft_is_bad(fd))
+		return fail(w, -EIO, "the disk lost what was written, write it again");
 	err = draft_leased_out(fd);
 	if (err > 0)
 		return fail(w, -EBUSY, "open for writing");

@@ -262,6 +262,8 @@ static int put_large(struct stage *s, struct staged_blob *b)
 	err = blob_put_file(s->store->blobs, &b->id, b->fd, b->size, marked ? &shared : NULL);
 	if (marked && !shared)
 		draft_unmark_shared(b->fd, &b->id);
+	if (err == -EIO)
+		draft_mark_bad(b->fd);
 	/* Nobody was kept from writing to what was copied. */
 	if (err == 0 && !marked && !is_unchanged(b))
 		err = -EAGAIN;

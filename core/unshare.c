@@ -104,6 +104,8 @@ static int make_copy(struct unsharing *u, int from, const struct stat *st, bool 
 		err = -errno;
 	if (err == 0 && futimens(u->fd, times) < 0)
 		err = -errno;
+	if (err == 0 && !truncate && draft_is_bad(from))
+		draft_mark_bad(u->fd);
 	/* The old bytes were durable; so are the new ones before they take the name. */
 	if (err == 0 && !truncate && fsync(u->fd) < 0)
 		err = -errno;

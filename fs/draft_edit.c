@@ -448,6 +448,8 @@ static int set_attr_locked(struct node *node, const struct stat *set, unsigned w
 	draft_touch(f->top, node->backing);
 	if (what & VFS_SET_SIZE && truncate(path.text, set->st_size) < 0)
 		return -errno;
+	if (what & VFS_SET_SIZE && set->st_size == 0)
+		draft_mark_good(path.text);
 	err = set_owner(node, &path, set, what);
 	return err < 0 ? err : set_times(node, &path, set, what);
 }

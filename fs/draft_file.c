@@ -94,21 +94,25 @@ static ssize_t file_write(struct handle *h, const struct vfs_call *call, const v
 static int file_flush(struct handle *h, const struct vfs_call *call)
 {
 	struct draft_handle *d = container_of(h, struct draft_handle, handle);
-	int copy;
+	int copy, err;
 
 	(void)call;
 	if (d->writer)
 		draft_writer_flush(d->writer);
 	/* Some filesystems report what failed at close. */
 	copy = dup(d->fd);
-	return copy >= 0 && close(copy) < 0 ? -errno : 0;
+	if (copy < 0 || close(copy) == 0)
+		return 0;
+	err = -errno;
+	draft_mark_bad(d->fd);
+	return err;
 }
 
 static int file_fsync(struct handle *h, bool data_only)
 {
 	struct draft_handle *d = container_of(h, struct draft_handle, handle);
 
-	return (data_only ? fdatasync(d->fd) : fsync(d->fd)) < 0 ? -errno : 0;
+	return draft_sync(d->fd, data_only);
 }
 
 static int file_fd(struct handle *h)
@@ -290,6 +294,8 @@ static int open_once(struct node *node, int flags, struct vfs_open *ret)
 	if (err == 0 && flags & O_TRUNC) {
 		draft_touch(f->top, st.st_ino);
 		err = (writes(flags) ? ftruncate(fd, 0) : truncate(path.text, 0)) < 0 ? -errno : 0;
+		if (err == 0)
+			draft_mark_good(path.text);
 	}
 	if (err < 0) {
 		close(fd);

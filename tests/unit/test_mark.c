@@ -262,6 +262,102 @@ static void a_left_over_mark_takes_no_name(void **state)
 	expect_clean(place);
 }
 
+/* ---- what the disk lost ---- */
+
+/* What syncing a file says, unless 0. */
+static int fail_sync;
+
+int fsync(int fd)
+{
+	struct stat st;
+
+	if (fail_sync && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		errno = fail_sync;
+		return -1;
+	}
+	return (int)syscall(SYS_fsync, fd);
+}
+
+static void nothing(struct disturbance *d)
+{
+	(void)d;
+}
+
+static void expect_bad(struct place *place, uint32_t run, const char *name)
+{
+	assert_int_equal(log_draft(place, run, name), -EIO);
+	expect_log(place, run, "EIO: the disk lost what was written");
+	assert_int_equal(count_versions(place, name), -1);
+}
+
+static void a_file_that_was_lost_stays_bad(void **state)
+{
+	struct place *place = *state;
+	struct disturbance d = { place, make_run(place, "r"), 1, nothing, -EIO };
+
+	log_to_file("/dev/null");
+	put_large(place, d.run, "m", 1, LARGE);
+	set_disturbance(place, &d);
+	assert_int_equal(log_draft(place, d.run, "m"), -EIO);
+	place->hook.before = NULL;
+	expect_bad(place, d.run, "m");
+	reopen(place);
+	expect_bad(place, d.run, "m");
+	assert_int_equal(finish(place, d.run), -EIO);
+	/* Another file of that name is as good as any. */
+	put_large(place, d.run, "copy", 1, LARGE);
+	rename_draft(place, d.run, "copy", "m");
+	assert_int_equal(finish(place, d.run), 0);
+	expect_clean(place);
+}
+
+/* Small ones too, and whoever it was that wanted them on disk. */
+static void a_file_that_cannot_be_synced_is_bad(void **state)
+{
+	static const int lost[] = { EIO, ENOSPC };
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r");
+	autofree char *path = draft_path(place, run, "m");
+
+	log_to_file("/dev/null");
+	for (size_t i = 0; i < ARRAY_SIZE(lost); i++) {
+		autoclose int fd = -1;
+
+		put_file(place, run, "m", "text");
+		assert_int_equal(chmod(path, 0444), 0);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		fail_sync = lost[i];
+		assert_int_equal(draft_sync(fd, false), -lost[i]);
+		fail_sync = 0;
+		expect_bad(place, run, "m");
+		assert_int_equal(draft_sync(fd, false), 0);
+		expect_bad(place, run, "m");
+		assert_int_equal(truncate(path, 0), 0);
+		draft_mark_good(path);
+	}
+	assert_int_equal(log_draft(place, run, "m"), 0);
+	assert_int_equal(finish(place, run), 0);
+	expect_clean(place);
+}
+
+/* The blob store itself finds out, and says so whatever the disk said. */
+static void a_file_that_the_store_cannot_sync_is_bad(void **state)
+{
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r");
+
+	log_to_file("/dev/null");
+	put_large(place, run, "m", 1, LARGE);
+	fail_sync = ENOSPC;
+	assert_int_equal(log_draft(place, run, "m"), -EIO);
+	fail_sync = 0;
+	expect_bad(place, run, "m");
+	put_large(place, run, "copy", 1, LARGE);
+	rename_draft(place, run, "copy", "m");
+	assert_int_equal(finish(place, run), 0);
+	expect_clean(place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +370,10 @@ int main(void)
 		ON(mixed, what_is_written_to_while_it_is_copied),
 		ON(mixed, a_left_over_mark_takes_no_name),
 		ON(real, a_left_over_mark_takes_no_name),
+		ON(memory, a_file_that_was_lost_stays_bad),
+		ON(mixed, a_file_that_was_lost_stays_bad),
+		ON(mixed, a_file_that_cannot_be_synced_is_bad),
+		ON(mixed, a_file_that_the_store_cannot_sync_is_bad),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
