@@ -24,7 +24,7 @@ static int copy_range(int from, int to, off_t at, off_t end)
 		off_t out = at;
 		ssize_t n = copy_file_range(from, &at, to, &out, (size_t)(end - out), 0);
 
-		if (n < 0)
+		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n == 0)
 			return -EIO;
@@ -57,33 +57,81 @@ static int copy_bytes(int from, int to, off_t size)
 	return 0;
 }
 
-static int copy_xattrs(int from, int to)
+/* The names of all xattrs, one after another, each with its NUL: their length or -errno. */
+static ssize_t list_xattrs(int fd, char **ret)
 {
-	ssize_t size = flistxattr(from, NULL, 0);
-	autofree char *names = xmalloc(size > 0 ? (size_t)size : 1);
+	for (;;) {
+		ssize_t size = flistxattr(fd, NULL, 0);
+		autofree char *names = xmalloc(size > 0 ? (size_t)size : 1);
 
-	if (size > 0)
-		size = flistxattr(from, names, (size_t)size);
-	if (size < 0)
-		return errno == EOPNOTSUPP ? 0 : -errno;
-	for (char *name = names; name < names + size; name += strlen(name) + 1) {
-		char value[4096];
-		ssize_t n;
-
-		if (strncmp(name, "user.", 5) != 0 ||
-		    !strncmp(name, DRAFT_OWN_XATTRS, sizeof(DRAFT_OWN_XATTRS) - 1))
-			continue;
-		n = fgetxattr(from, name, value, sizeof(value));
-		if (n >= 0 && fsetxattr(to, name, value, (size_t)n, 0) < 0)
-			return -errno;
+		if (size > 0)
+			size = flistxattr(fd, names, (size_t)size);
+		if (size >= 0)
+			*ret = steal(names);
+		if (size < 0 && errno == EOPNOTSUPP)
+			return 0;
+		if (size >= 0 || errno != ERANGE)
+			return size < 0 ? -errno : size;
 	}
-	return 0;
+}
+
+static int copy_xattr(int from, int to, const char *name)
+{
+	for (;;) {
+		ssize_t size = fgetxattr(from, name, NULL, 0);
+		autofree char *value = xmalloc(size > 0 ? (size_t)size : 1);
+
+		if (size > 0)
+			size = fgetxattr(from, name, value, (size_t)size);
+		if (size >= 0)
+			return fsetxattr(to, name, value, (size_t)size, 0) < 0 ? -errno : 0;
+		if (errno != ERANGE)
+			return errno == ENODATA ? 0 : -errno;
+	}
+}
+
+static bool is_users(const char *name)
+{
+	return !strncmp(name, "user.", 5) &&
+	       strncmp(name, DRAFT_OWN_XATTRS, sizeof(DRAFT_OWN_XATTRS) - 1) != 0;
+}
+
+/* For each name: of `from` it is copied, of `to` removed. */
+static int each_xattr(int of, int from, int to)
+{
+	autofree char *names = NULL;
+	ssize_t size = list_xattrs(of, &names);
+	int err = size < 0 ? (int)size : 0;
+
+	for (char *name = names; err == 0 && name < names + size; name += strlen(name) + 1) {
+		if (!is_users(name))
+			continue;
+		if (of == from)
+			err = copy_xattr(from, to, name);
+		else if (fremovexattr(to, name) < 0)
+			err = -errno;
+	}
+	return err;
+}
+
+/* Everything but the bytes, whatever the copy had of it before. */
+static int copy_attributes(int from, int to, const struct stat *st)
+{
+	struct timespec times[2] = { st->st_atim, st->st_mtim };
+	int err = fchmod(to, 0600) < 0 ? -errno : each_xattr(to, from, to);
+
+	if (err == 0)
+		err = each_xattr(from, from, to);
+	if (err == 0 && (fchown(to, st->st_uid, st->st_gid) < 0 && errno != EPERM))
+		err = -errno;
+	if (err == 0 && (fchmod(to, st->st_mode & 07777) < 0 || futimens(to, times) < 0))
+		err = -errno;
+	return err;
 }
 
 /* A new file with everything the old one has, under a spare name. */
 static int make_copy(struct unsharing *u, int from, const struct stat *st, bool truncate)
 {
-	struct timespec times[2] = { st->st_atim, st->st_mtim };
 	uint64_t n;
 	int err = store_new_ids(u->top->area->store, ID_BLOB, 1, &n);
 
@@ -97,13 +145,7 @@ static int make_copy(struct unsharing *u, int from, const struct stat *st, bool 
 	if (!truncate)
 		err = copy_bytes(from, u->fd, st->st_size);
 	if (err == 0)
-		err = copy_xattrs(from, u->fd);
-	if (err == 0 && (fchown(u->fd, st->st_uid, st->st_gid) < 0 && errno != EPERM))
-		err = -errno;
-	if (err == 0 && fchmod(u->fd, st->st_mode & 07777) < 0)
-		err = -errno;
-	if (err == 0 && futimens(u->fd, times) < 0)
-		err = -errno;
+		err = copy_attributes(from, u->fd, st);
 	if (err == 0 && !truncate && draft_is_bad(from))
 		draft_mark_bad(u->fd);
 	/* The old bytes were durable; so are the new ones before they take the name. */
@@ -192,6 +234,11 @@ static int count_names(struct store *store, int fd, const struct blob_id *id, st
 	return 0;
 }
 
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
 int draft_unshare(struct draft_top *top, int fd, int directory, const char *name, bool truncate,
 		  draft_swap *swap, void *arg)
 {
@@ -216,9 +263,9 @@ int draft_unshare(struct draft_top *top, int fd, int directory, const char *name
 			err = area->phase == DRAFT_GONE ? -ESTALE : -EROFS;
 		if (err == 0)
 			err = count_names(area->store, fd, &id, &fresh, &names);
-		/* Names and mode may have changed during the copy, the bytes cannot have. */
-		if (err == 0 && fresh.st_mode != st.st_mode)
-			fchmod(u.fd, fresh.st_mode & 07777);
+		/* All but the bytes may have changed during the copy. */
+		if (err == 0 && !same_time(fresh.st_ctim, st.st_ctim))
+			err = copy_attributes(fd, u.fd, &fresh);
 		if (err == 0)
 			err = move_names(&u, directory, name, names);
 		unlinkat(area->store->drafts, u.spare_name, 0);

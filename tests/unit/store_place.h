@@ -101,18 +101,23 @@ static inline void reopen(struct place *place)
 	open_store(place);
 }
 
-static inline struct place *place_new(enum backend backend)
+static inline struct place *place_new_in(const char *parent, enum backend backend)
 {
 	struct place *place = xcalloc(1, sizeof(*place));
 
 	log_set_level(LOG_LEVEL_ERROR);
 	place->backend = backend;
 	place->options.cache_bytes = 8u << 20;
-	place->directory = xstrdup("/tmp/test_store.XXXXXX");
+	place->directory = xasprintf("%s/test_store.XXXXXX", parent);
 	assert_non_null(mkdtemp(place->directory));
 	place->kv_disk = kv_disk_new();
 	place->blob_disk = blob_disk_new();
 	return place;
+}
+
+static inline struct place *place_new(enum backend backend)
+{
+	return place_new_in("/tmp", backend);
 }
 
 static inline void place_free(struct place *place)
