@@ -14,6 +14,9 @@
 
 /* Between giving a file its own inode and opening it, a log may share it again: not for ever. */
 #define TRIES 16
+/* A log that asks the kernel who writes keeps writers out for some microseconds. */
+#define LEASE_TRIES 1000
+#define LEASE_PAUSE_US 1000
 
 /* What the kernel adds to the flags of an open that is an execve(2); fcntl.h keeps it to itself. */
 #define OPENED_TO_EXECUTE 0x20
@@ -266,7 +269,7 @@ static bool is_executed(struct draft_file *f)
 	return false;
 }
 
-/* One try: -EAGAIN when the file is shared and must not be. */
+/* One try: 1 when the file is shared and must not be; -EAGAIN when it is leased at this moment. */
 static int open_once(struct node *node, int flags, struct vfs_open *ret)
 {
 	struct draft_file *f = draft_file(node);
@@ -290,20 +293,31 @@ static int open_once(struct node *node, int flags, struct vfs_open *ret)
 		return -errno;
 	err = fstat(fd, &st) < 0 ? -errno : 0;
 	if (err == 0 && (writes(flags) || (flags & O_TRUNC)) && draft_fd_is_shared(fd, &st, NULL))
-		err = -EAGAIN;
+		err = 1;
 	if (err == 0 && flags & O_TRUNC) {
 		draft_touch(f->top, st.st_ino);
 		err = (writes(flags) ? ftruncate(fd, 0) : truncate(path.text, 0)) < 0 ? -errno : 0;
 		if (err == 0)
 			draft_mark_good(path.text);
 	}
-	if (err < 0) {
+	if (err != 0) {
 		close(fd);
 		return err;
 	}
 	*ret = (struct vfs_open){ .handle = draft_handle_new(node, fd, flags, st.st_ino),
 				  .keep_cache = true };
 	return 0;
+}
+
+static int open_unleased(struct node *node, int flags, struct vfs_open *ret)
+{
+	int err = open_once(node, flags, ret);
+
+	for (unsigned i = 0; err == -EAGAIN && i < LEASE_TRIES; i++) {
+		usleep(LEASE_PAUSE_US);
+		err = open_once(node, flags, ret);
+	}
+	return err;
 }
 
 int draft_open(struct vfs *vfs, const struct vfs_call *call, struct node *node, int flags,
@@ -316,8 +330,8 @@ int draft_open(struct vfs *vfs, const struct vfs_call *call, struct node *node, 
 	if (S_ISDIR(draft_file(node)->type))
 		return -EISDIR;
 	for (unsigned i = 0; i < TRIES; i++) {
-		err = open_once(node, flags, ret);
-		if (err != -EAGAIN)
+		err = open_unleased(node, flags, ret);
+		if (err <= 0)
 			return err;
 		err = draft_node_unshare(node, flags & O_TRUNC);
 		if (err < 0)

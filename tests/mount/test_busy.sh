@@ -114,7 +114,7 @@ test_never_after_close_under_load() {
 
 # The shell's way: a child writes and ends, and the next command logs.
 test_never_after_a_child() {
-	local i
+	local i loops=${LINEAGEFS_TEST_LOOPS:-300}
 	start_mount
 	new_run r
 	mkdir "$OUT/model"
@@ -124,4 +124,26 @@ test_never_after_a_child() {
 		log_now r model
 	done
 	eq "latest" "$(readlink "$MNT/artifacts/model/latest")" v49
+}
+
+# A log asks the kernel who writes, which for a moment keeps writers out: they do not notice.
+test_opening_while_it_is_logged() {
+	local i loops=${LINEAGEFS_TEST_LOOPS:-300}
+	start_mount
+	new_run r
+	mkdir "$OUT/d"
+	echo 0 >"$OUT/d/f"
+	(
+		until [ -e "$T/enough" ]; do
+			printf 'd\n' >"$MNT/runs/r/log" || true
+		done
+	) 2>/dev/null &
+	own_pid $!
+	for ((i = 0; i < 20 * loops; i++)); do
+		echo "$i" >>"$OUT/d/f" || fail "opening number $i"
+	done
+	touch "$T/enough"
+	wait "$!"
+	end_run r
+	check_all_sums
 }
