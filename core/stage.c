@@ -33,6 +33,8 @@ struct stage {
 	struct staged_blob blobs[BATCH_BLOBS];
 	struct staged_page pages[BATCH_PAGES];
 	size_t blob_count, page_count, large_count;
+	bool twins; /* other logs put some of the same bytes first: ours are doomed */
+	bool batch_twins; /* the same of this batch, until it is committed */
 };
 
 struct open_intent {
@@ -292,7 +294,7 @@ static int put_bytes(struct stage *s)
 	return n ? blob_put_packed(s->store->blobs, items, n) : 0;
 }
 
-static int blob_row_body(struct kv_txn *txn, const struct staged_blob *b)
+static int blob_row_body(struct kv_txn *txn, struct stage *s, const struct staged_blob *b)
 {
 	AUTO(buf_release) struct buf row = BUF_INIT;
 	struct blob_row fresh = { .size = b->size, .generation = b->id.generation };
@@ -301,8 +303,10 @@ static int blob_row_body(struct kv_txn *txn, const struct staged_blob *b)
 	if (there < 0)
 		return there;
 	/* Another log put the same bytes first: ours go. */
-	if (there)
+	if (there) {
+		s->batch_twins = true;
 		return reap_doom_bytes(txn, &b->id, b->size);
+	}
 	encode_blob_row(&row, &fresh);
 	return kv_put(txn, KV_META, KEY(blob(&b->id.digest)), buf_slice(&row));
 }
@@ -389,8 +393,9 @@ static int rows_body(struct kv_txn *txn, void *arg)
 	struct stage *s = arg;
 	int err = 0;
 
+	s->batch_twins = false;
 	for (size_t i = 0; err == 0 && i < s->blob_count; i++)
-		err = blob_row_body(txn, &s->blobs[i]);
+		err = blob_row_body(txn, s, &s->blobs[i]);
 	for (size_t i = 0; err == 0 && i < s->page_count; i++)
 		err = s->pages[i].reused ? reuse_page(txn, s, &s->pages[i]) :
 					   new_page(txn, s, &s->pages[i]);
@@ -423,6 +428,7 @@ int stage_flush(struct stage *s)
 		err = put_bytes(s);
 	if (err == 0)
 		err = kv_update(s->store->kv, KV_ORDERED, rows_body, s);
+	s->twins |= err == 0 && s->batch_twins;
 	stage_discard(s);
 	return err == -ESTALE ? -EAGAIN : err;
 }
@@ -533,7 +539,8 @@ void stage_close(struct stage *s, enum stage_end end)
 
 	stage_discard(s);
 	/* What fails here is done by recovery, at the next start. */
-	if (drop_all(store, s->intent, end != STAGE_PUBLISHED) == 0 && end != STAGE_PUBLISHED)
+	if (drop_all(store, s->intent, end != STAGE_PUBLISHED) == 0 &&
+	    (end != STAGE_PUBLISHED || s->twins))
 		reap_run(store);
 	buf_release(&s->bytes);
 	buf_release(&s->page_bytes);

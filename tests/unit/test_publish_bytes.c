@@ -83,6 +83,37 @@ static void a_large_file_shares_its_inode(void **state)
 	expect_clean(place);
 }
 
+static void finish_the_other(struct disturbance *d)
+{
+	assert_int_equal(finish(d->place, d->run), 0);
+}
+
+/* Both find that the bytes are not there: one of them puts them for nothing. */
+static void two_put_the_same_bytes(struct place *place, size_t size)
+{
+	uint32_t run = make_run(place, "r");
+	struct disturbance d = { place, make_run(place, "other"), 1, finish_the_other, 0 };
+
+	put_large(place, run, "m", 1, size);
+	put_large(place, d.run, "n", 1, size);
+	set_disturbance(place, &d);
+	assert_int_equal(finish(place, run), 0);
+	place->hook.before = NULL;
+	assert_int_equal(d.times, 0);
+	expect_blobs(place, 1, size);
+	expect_clean(place);
+}
+
+static void the_same_bytes_at_the_same_time(void **state)
+{
+	two_put_the_same_bytes(*state, LARGE);
+}
+
+static void the_same_small_bytes_at_the_same_time(void **state)
+{
+	two_put_the_same_bytes(*state, 100);
+}
+
 /* A blob store elsewhere copies, one that fails shares nothing: the draft's file stays its own. */
 static void what_is_not_shared_is_not_marked(void **state)
 {
@@ -410,6 +441,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON(mixed, a_large_file_shares_its_inode),
 		ON(real, a_large_file_shares_its_inode),
+		ON(memory, the_same_bytes_at_the_same_time),
+		ON(mixed, the_same_bytes_at_the_same_time),
+		ON(mixed, the_same_small_bytes_at_the_same_time),
 		ON(memory, what_is_not_shared_is_not_marked),
 		ON(mixed, what_is_not_shared_is_not_marked),
 		EVERYWHERE(only_what_changed_is_read),
