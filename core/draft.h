@@ -159,10 +159,13 @@ int draft_sync(int fd, bool data_only);
 /*
  * Gives a draft's file an inode of its own. fd is open on the shared inode. directory and name say
  * where one of its names is; name NULL: it has none left. With truncate the new file is empty, else
- * it has the bytes, bad if they are. Mode, owner, times and xattrs are kept. Under the exclusive lock, once all
- * names are moved, swap is called with a descriptor of the new inode, open for reading and writing,
- * that swap may duplicate. The caller holds no lock of the area. 0 also when it is not shared (any
- * more).
+ * it has the bytes, bad if they are. Mode, owner, times and xattrs are kept. The caller holds no
+ * lock of the area. 0 also when it is not shared (any more).
+ *
+ * Under the exclusive lock swap is called twice with a descriptor of the new inode, open for
+ * reading and writing, that it may duplicate: with st NULL before the names are moved, when it may
+ * fail and nothing happens; and with its stat afterwards, when it must not. That is also so when
+ * only some of the names could be moved, which are those of two files then, and an error.
  */
 typedef int draft_swap(void *arg, int new_fd, const struct stat *st);
 int draft_unshare(struct draft_top *top, int fd, int directory, const char *name, bool truncate,

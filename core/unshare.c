@@ -12,10 +12,10 @@
 struct unsharing {
 	struct draft_top *top;
 	ino_t old_ino;
-	int spare; /* drafts/spare, where new inodes are made */
-	char spare_name[32];
+	char spare_name[32]; /* in drafts/, where new inodes are made */
 	int fd;	   /* the new inode */
-	unsigned moved; /* names that lead to it */
+	nlink_t links; /* made of it, each to become a name */
+	nlink_t moved; /* of them, so many are names already */
 };
 
 static int copy_range(int from, int to, off_t at, off_t end)
@@ -154,21 +154,47 @@ static int make_copy(struct unsharing *u, int from, const struct stat *st, bool 
 	return err;
 }
 
+struct link_name {
+	char text[64];
+};
+
+static struct link_name link_name(const struct unsharing *u, nlink_t n)
+{
+	struct link_name name;
+
+	snprintf(name.text, sizeof(name.text), "%s.%llu", u->spare_name, (unsigned long long)n);
+	return name;
+}
+
+/* Before any name is moved: what lacks room lacks it now. */
+static int make_links(struct unsharing *u, nlink_t names)
+{
+	int drafts = u->top->area->store->drafts;
+
+	for (; u->links < names; u->links++)
+		if (linkat(drafts, u->spare_name, drafts, link_name(u, u->links).text, 0) < 0)
+			return -errno;
+	return 0;
+}
+
+static void drop_links(struct unsharing *u)
+{
+	int drafts = u->top->area->store->drafts;
+
+	for (; u->links > u->moved; u->links--)
+		unlinkat(drafts, link_name(u, u->links - 1).text, 0);
+	if (u->spare_name[0] != '\0')
+		unlinkat(drafts, u->spare_name, 0);
+	u->spare_name[0] = '\0';
+}
+
 /* Makes one name lead to the new inode. */
 static int move_name(struct unsharing *u, int directory, const char *name)
 {
-	int drafts = u->top->area->store->drafts;
-	char extra[48];
-
-	snprintf(extra, sizeof(extra), "%s.%u", u->spare_name, u->moved);
-	if (linkat(drafts, u->spare_name, drafts, extra, 0) < 0)
+	if (u->moved == u->links)
+		return -EIO;
+	if (renameat(u->top->area->store->drafts, link_name(u, u->moved).text, directory, name) < 0)
 		return -errno;
-	if (renameat(drafts, extra, directory, name) < 0) {
-		int err = -errno;
-
-		unlinkat(drafts, extra, 0);
-		return err;
-	}
 	u->moved++;
 	return 0;
 }
@@ -239,45 +265,64 @@ static bool same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+/* The copy takes the place of the old inode. Exclusive lock held. */
+static int take_place(struct unsharing *u, int fd, const struct stat *copied, int directory,
+		      const char *name, draft_swap *swap, void *arg)
+{
+	struct draft_area *area = u->top->area;
+	struct blob_id id;
+	nlink_t names = 0;
+	struct stat st;
+	int err;
+
+	if (area->phase != DRAFT_OPEN)
+		return area->phase == DRAFT_GONE ? -ESTALE : -EROFS;
+	/* Its blob was removed meanwhile, so it is nobody else's. */
+	if (!draft_fd_is_shared(fd, copied, &id))
+		return 0;
+	err = count_names(area->store, fd, &id, &st, &names);
+	/* All but the bytes may have changed during the copy. */
+	if (err == 0 && !same_time(st.st_ctim, copied->st_ctim))
+		err = copy_attributes(fd, u->fd, &st);
+	if (err == 0)
+		err = make_links(u, names);
+	if (err == 0)
+		err = swap(arg, u->fd, NULL);
+	if (err < 0)
+		return err;
+	err = move_names(u, directory, name, names);
+	drop_links(u);
+	if (err < 0 && u->moved == 0)
+		return err;
+	if (fstat(u->fd, &st) < 0)
+		return -errno;
+	draft_touch(u->top, st.st_ino);
+	swap(arg, u->fd, &st);
+	return err;
+}
+
 int draft_unshare(struct draft_top *top, int fd, int directory, const char *name, bool truncate,
 		  draft_swap *swap, void *arg)
 {
 	struct draft_area *area = top->area;
 	struct unsharing u = { .top = top, .fd = -1 };
-	struct stat st, fresh;
-	struct blob_id id;
-	nlink_t names = 0;
+	struct stat st;
 	int err;
 
 	LOCKED(&area->unshare);
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!draft_fd_is_shared(fd, &st, &id))
+	if (!draft_fd_is_shared(fd, &st, NULL))
 		return 0;
 	u.old_ino = st.st_ino;
 	err = make_copy(&u, fd, &st, truncate);
 	if (err == 0) {
 		EXCLUSIVE(&area->lock);
-
-		if (area->phase != DRAFT_OPEN)
-			err = area->phase == DRAFT_GONE ? -ESTALE : -EROFS;
-		if (err == 0)
-			err = count_names(area->store, fd, &id, &fresh, &names);
-		/* All but the bytes may have changed during the copy. */
-		if (err == 0 && !same_time(fresh.st_ctim, st.st_ctim))
-			err = copy_attributes(fd, u.fd, &fresh);
-		if (err == 0)
-			err = move_names(&u, directory, name, names);
-		unlinkat(area->store->drafts, u.spare_name, 0);
-		if (err == 0 && fstat(u.fd, &fresh) < 0)
-			err = -errno;
-		if (err == 0) {
-			draft_touch(top, fresh.st_ino);
-			err = swap(arg, u.fd, &fresh);
-		}
-	} else if (u.fd >= 0) {
-		unlinkat(area->store->drafts, u.spare_name, 0);
+		err = take_place(&u, fd, &st, directory, name, swap, arg);
+		/* Nobody must take it for a writer. */
+		close(steal_fd(&u.fd));
 	}
+	drop_links(&u);
 	if (u.fd >= 0)
 		close(u.fd);
 	if (err < 0 && err != -ESTALE && err != -EROFS)

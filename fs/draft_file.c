@@ -138,6 +138,8 @@ static void file_release(struct handle *h)
 	pthread_mutex_unlock(&f->area->mutex);
 	/* Closed first: who sees no writer finds no descriptor either. */
 	close(d->fd);
+	if (d->next_fd >= 0)
+		close(d->next_fd);
 	if (d->writer)
 		draft_writer_close(d->writer);
 	free(d);
@@ -159,6 +161,7 @@ struct handle *draft_handle_new(struct node *node, int fd, int flags, ino_t ino)
 
 	d->handle = (struct handle){ &file_ops, f->vfs, node };
 	d->fd = fd;
+	d->next_fd = -1;
 	d->executes = flags & OPENED_TO_EXECUTE;
 	if (writes(flags))
 		d->writer = draft_writer_open(f->top, ino);
@@ -168,40 +171,63 @@ struct handle *draft_handle_new(struct node *node, int fd, int flags, ino_t ino)
 	return &d->handle;
 }
 
-/* Puts a new description of the file behind a descriptor that is in use. */
-static int replace_fd(int new_fd, int flags, int fd)
+/* A new description of the file, for a descriptor that is in use. */
+static int open_next(int new_fd, int flags, int *ret)
 {
 	struct draft_path path;
-	int opened;
+	int fd;
 
 	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", new_fd);
-	opened = open(path.text, flags | O_CLOEXEC);
-	if (opened < 0 || dup3(opened, fd, O_CLOEXEC) < 0) {
-		int err = -errno;
-
-		if (opened >= 0)
-			close(opened);
-		return err;
-	}
-	close(opened);
+	fd = open(path.text, flags | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret = fd;
 	return 0;
 }
 
-/* The file has another inode now. */
+/* The file is about to have another inode. */
+static int prepare_swap(struct draft_file *f, int new_fd)
+{
+	int err = 0;
+
+	LOCKED(&f->area->mutex);
+	if (f->fd >= 0)
+		err = open_next(new_fd, O_PATH, &f->next_fd);
+	/* Only readers: a writer would have come here before them. */
+	for (struct draft_handle *d = f->handles; d && err == 0; d = d->next)
+		err = open_next(new_fd, O_RDONLY, &d->next_fd);
+	return err;
+}
+
+/* The next descriptor goes, after it was put behind the one in use if so wanted. */
+static void settle_next(int *next_fd, int fd, bool use)
+{
+	if (*next_fd < 0)
+		return;
+	if (use)
+		dup3(*next_fd, fd, O_CLOEXEC);
+	close(*next_fd);
+	*next_fd = -1;
+}
+
+static void end_swap(struct draft_file *f, bool swapped)
+{
+	LOCKED(&f->area->mutex);
+	settle_next(&f->next_fd, f->fd, swapped);
+	for (struct draft_handle *d = f->handles; d; d = d->next)
+		settle_next(&d->next_fd, d->fd, swapped);
+}
+
 static int swap_inode(void *arg, int new_fd, const struct stat *st)
 {
 	struct node *node = arg;
 	struct draft_file *f = draft_file(node);
-	int err = 0;
 
+	if (!st)
+		return prepare_swap(f, new_fd);
 	node_rebase(f->vfs->nodes, node, st->st_ino);
-	LOCKED(&f->area->mutex);
-	if (f->fd >= 0)
-		err = replace_fd(new_fd, O_PATH, f->fd);
-	/* Only readers: a writer would have come here before them. */
-	for (struct draft_handle *d = f->handles; d && err == 0; d = d->next)
-		err = replace_fd(new_fd, O_RDONLY, d->fd);
-	return err;
+	end_swap(f, true);
+	return 0;
 }
 
 /* Where one name of the file is, for as long as the shared lock is held; NULL: it has none. */
@@ -249,11 +275,14 @@ int draft_node_unshare(struct node *node, bool truncate)
 	autofree char *name = NULL;
 	autoclose int fd = -1;
 	int directory = -1;
-	int shared = open_shared(node, &fd, &directory, &name);
+	int err, shared = open_shared(node, &fd, &directory, &name);
 
 	if (shared <= 0)
 		return shared;
-	return draft_unshare(f->top, fd, directory, name, truncate, swap_inode, node);
+	err = draft_unshare(f->top, fd, directory, name, truncate, swap_inode, node);
+	if (err < 0)
+		end_swap(f, false);
+	return err;
 }
 
 /*

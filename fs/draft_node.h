@@ -28,6 +28,7 @@ struct draft_file {
 	char *name;
 	mode_t type; /* type bits */
 	int fd;	     /* of a directory, or a pin; else -1 */
+	int next_fd; /* of a pin: as a handle's */
 	bool gone;   /* it has no name any more */
 	struct draft_handle *handles;
 };
@@ -90,6 +91,7 @@ int draft_do_rename(const struct draft_spot *from, const char *name, const struc
 struct draft_handle {
 	struct handle handle;
 	int fd;
+	int next_fd;		     /* takes its place in a moment (draft_unshare), else -1 */
 	bool executes;		     /* opened by execve(2) */
 	struct draft_writer *writer; /* NULL: read-only */
 	struct draft_handle *next;   /* of the node */

@@ -133,7 +133,7 @@ void draft_fill(const struct draft_spot *spot, const char *name, const struct st
 	f->parent = spot->parent;
 	f->name = xstrdup(name);
 	f->type = st->st_mode & S_IFMT;
-	f->fd = -1;
+	f->fd = f->next_fd = -1;
 	draft_area_hold(f->area);
 	if (f->parent)
 		node_hold(f->vfs->nodes, f->parent);

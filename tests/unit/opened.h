@@ -15,6 +15,7 @@ struct opened {
 	unsigned swaps;
 	struct stat swapped;
 	bool locked;
+	int refuse; /* what the swap says before names are moved */
 };
 
 static inline void open_area(struct opened *o, struct place *place, const char *draft)

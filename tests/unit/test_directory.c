@@ -114,15 +114,29 @@ static void what_cannot_be_listed_is_not_removed(void **state)
 	assert_int_equal(remove_tree(fd, "d"), 0);
 }
 
-/* The other names of a shared file must all be found before one of them is given another inode. */
-static void names_that_cannot_be_found_are_not_left_behind(void **state)
+struct swap {
+	unsigned prepared, swapped;
+};
+
+static int count_swap(void *arg, int new_fd, const struct stat *st)
 {
-	struct place *place = *state;
+	struct swap *swap = arg;
+
+	(void)new_fd;
+	++*(st ? &swap->swapped : &swap->prepared);
+	return 0;
+}
+
+/* A draft d with a file under two names, a and b, whose names cannot all be found. */
+static int unshare_unlisted(struct place *place, const char *known_name, struct swap *ret)
+{
 	uint32_t run = make_run(place, "r");
+	autofree char *a = draft_path(place, run, "d/a"), *b = draft_path(place, run, "d/b");
+	autofree char *dir = draft_path(place, run, "d");
+	autoclose int fd = -1, directory = -1;
 	struct draft_area *area;
 	struct draft_top *top;
-	autofree char *a = draft_path(place, run, "d/a"), *b = draft_path(place, run, "d/b");
-	autoclose int fd = -1;
+	int err;
 
 	log_to_file("/dev/null");
 	put_directory(place, run, "d");
@@ -132,11 +146,38 @@ static void names_that_cannot_be_found_are_not_left_behind(void **state)
 	assert_int_equal(draft_area_get(place->store, run, &area), 0);
 	top = draft_top_get(area, "d");
 	fd = open(a, O_RDONLY | O_CLOEXEC);
+	directory = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	fail_after = 0;
-	assert_int_equal(draft_unshare(top, fd, -1, NULL, false, NULL, NULL), -EIO);
+	err = draft_unshare(top, fd, directory, known_name, false, count_swap, ret);
 	fail_after = -1;
 	draft_top_put(top);
 	draft_area_put(area);
+	return err;
+}
+
+static void names_that_cannot_be_found_are_not_left_behind(void **state)
+{
+	struct place *place = *state;
+	struct swap swap = { 0 };
+
+	assert_int_equal(unshare_unlisted(place, NULL, &swap), -EIO);
+	assert_int_equal(swap.swapped, 0);
+	expect_clean(place);
+}
+
+/* One was moved already: whoever has it open goes on with that. */
+static void names_that_are_left_behind_are_another_file(void **state)
+{
+	struct place *place = *state;
+	struct swap swap = { 0 };
+	struct stat a, b;
+
+	assert_int_equal(unshare_unlisted(place, "a", &swap), -EIO);
+	assert_int_equal(swap.swapped, 1);
+	stat_draft(place, 1, "d/a", &a);
+	stat_draft(place, 1, "d/b", &b);
+	assert_true(a.st_ino != b.st_ino);
+	assert_int_equal(a.st_nlink, 1);
 	expect_clean(place);
 }
 
@@ -148,6 +189,7 @@ int main(void)
 		EVERYWHERE(drafts_that_cannot_be_listed_are_not_forgotten),
 		ON(memory, what_cannot_be_listed_is_not_removed),
 		ON(mixed, names_that_cannot_be_found_are_not_left_behind),
+		ON(mixed, names_that_are_left_behind_are_another_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

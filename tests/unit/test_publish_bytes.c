@@ -375,8 +375,9 @@ static void what_was_written_meanwhile_is_not_shared(void **state)
 
 static int ignore_swap(void *arg, int new_fd, const struct stat *st)
 {
-	(void)arg, (void)st;
-	assert_int_equal(pwrite(new_fd, "written", 7, 0), 7);
+	(void)arg;
+	if (st)
+		assert_int_equal(pwrite(new_fd, "written", 7, 0), 7);
 	return 0;
 }
 

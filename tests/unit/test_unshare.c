@@ -10,6 +10,8 @@ static int note_swap(void *arg, int new_fd, const struct stat *st)
 	struct opened *o = arg;
 	struct stat real;
 
+	if (!st)
+		return o->refuse;
 	/* The area is locked for writing: nobody gets in between. */
 	o->locked = pthread_rwlock_tryrdlock(&o->area->lock) != 0;
 	assert_int_equal(fstat(new_fd, &real), 0);
@@ -106,6 +108,28 @@ static void truncation_copies_nothing(void **state)
 	assert_int_equal(finish(o.place, o.run), 0);
 	assert_int_equal(version_of(o.place, "m", 0).bytes, LARGE);
 	assert_int_equal(version_of(o.place, "m", 1).bytes, 0);
+	expect_clean(o.place);
+}
+
+/* Nothing has happened when whoever has it open cannot follow. */
+static void a_swap_that_fails_moves_nothing(void **state)
+{
+	struct opened o;
+	struct stat before, after;
+
+	log_file(&o, *state);
+	log_to_file("/dev/null");
+	stat_draft(o.place, o.run, "m", &before);
+	o.refuse = -EMFILE;
+	assert_int_equal(unshare_at(&o, "m", "m", false), -EMFILE);
+	stat_draft(o.place, o.run, "m", &after);
+	assert_true(before.st_ino == after.st_ino && after.st_nlink == 2);
+	assert_int_equal(o.swaps, 0);
+	o.refuse = 0;
+	assert_int_equal(unshare_at(&o, "m", "m", false), 0);
+	stat_draft(o.place, o.run, "m", &after);
+	assert_true(before.st_ino != after.st_ino);
+	close_area(&o);
 	expect_clean(o.place);
 }
 
@@ -364,6 +388,7 @@ int main(void)
 		ON(mixed, everything_is_kept),
 		ON(real, everything_is_kept),
 		ON(mixed, truncation_copies_nothing),
+		ON(mixed, a_swap_that_fails_moves_nothing),
 		ON(mixed, all_names_move),
 		ON(mixed, all_names_move_from_under_a_stale_mark),
 		ON(mixed, a_stale_mark_on_two_names),
