@@ -14,6 +14,9 @@
  * tick in which it was read may be changed again without a trace, so what is younger is read again.
  */
 #define RACY_NS 20000000
+/* A change of size opens the file for a moment, unseen by anybody but the kernel: for so long. */
+#define LEASE_TRIES 1000
+#define LEASE_PAUSE_US 1000
 
 /* The state of one scan_draft() call. */
 struct walk {
@@ -173,6 +176,25 @@ static int read_large(struct walk *w, int *fd, struct digest *ret_digest, uint64
 			   ret_digest, *ret_size);
 }
 
+static bool is_stopped(const struct walk *w)
+{
+	return w->scan->stop && __atomic_load_n(w->scan->stop, __ATOMIC_RELAXED);
+}
+
+/* 0; 1: somebody writes to it. */
+static int await_writers(const struct walk *w, int fd, ino_t ino)
+{
+	int err = draft_leased_out(fd);
+
+	for (unsigned i = 0; err > 0 && i < LEASE_TRIES && !is_stopped(w); i++) {
+		if (draft_settle(w->scan->top->area, ino) < 0)
+			break;
+		usleep(LEASE_PAUSE_US);
+		err = draft_leased_out(fd);
+	}
+	return err;
+}
+
 static int hash_file(struct walk *w, int directory, const struct item *item, struct page_entry *e)
 {
 	autoclose int fd = openat(directory, item->name,
@@ -188,7 +210,7 @@ static int hash_file(struct walk *w, int directory, const struct item *item, str
 		return -EAGAIN;
 	if (draft_is_bad(fd))
 		return fail(w, -EIO, "the disk lost what was written, write it again");
-	err = draft_leased_out(fd);
+	err = await_writers(w, fd, st.st_ino);
 	if (err > 0)
 		return fail(w, -EBUSY, "open for writing");
 	if (err < 0)
@@ -267,7 +289,7 @@ static int scan_item(struct walk *w, int directory, const struct item *item,
 				.nodes = 1 };
 	int err;
 
-	if (w->scan->stop && __atomic_load_n(w->scan->stop, __ATOMIC_RELAXED))
+	if (is_stopped(w))
 		return -EINTR;
 	switch (item->st.st_mode & S_IFMT) {
 	case S_IFREG:

@@ -53,6 +53,30 @@ static void what_is_being_made_in_a_draft_is_logged(void **state)
 	expect_clean(place);
 }
 
+static void *close_it_soon(void *fd)
+{
+	usleep(50000);
+	close(*(int *)fd);
+	return NULL;
+}
+
+/* Open for writing, but by nobody who could write: a change of the size, say. */
+static void a_moment_is_awaited(void **state)
+{
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r");
+	autofree char *path = draft_path(place, run, "m");
+	pthread_t thread;
+	int fd;
+
+	put_file(place, run, "m", "m");
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pthread_create(&thread, NULL, close_it_soon, &fd), 0);
+	assert_int_equal(log_draft(place, run, "m"), 0);
+	pthread_join(thread, NULL);
+	expect_clean(place);
+}
+
 /* ---- other names ---- */
 
 static void hide(struct disturbance *d)
@@ -180,6 +204,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		EVERYWHERE(a_draft_that_is_being_made_is_logged),
 		EVERYWHERE(what_is_being_made_in_a_draft_is_logged),
+		ON(memory, a_moment_is_awaited),
 		ON(memory, what_becomes_scratch_is_not_logged),
 		ON(mixed, what_becomes_scratch_is_not_logged),
 		ON(memory, a_draft_renamed_meanwhile_has_its_new_name),
