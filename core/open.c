@@ -6,6 +6,8 @@
 #include "log.h"
 #include "publish.h"
 #include "reap.h"
+#include "run.h"
+#include "stage.h"
 #include "store.h"
 
 #include <assert.h>
@@ -18,25 +20,34 @@
 
 #define MARKER "lineagefs-store"
 #define JANITOR_SECONDS 3600
+#define RETRY_SECONDS 60
+
+/* Lock held. */
+static bool has_leftovers(const struct store *store)
+{
+	return store->leftover_count > 0 || store->reap_again;
+}
 
 static void *janitor(void *arg)
 {
 	struct store *store = arg;
 	struct timespec until;
-
 	pthread_mutex_lock(&store->janitor_lock);
 	while (!store->janitor_stop) {
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += JANITOR_SECONDS;
-		while (!store->janitor_asked && !store->janitor_stop)
+		while (!store->janitor_asked && !store->janitor_stop) {
+			clock_gettime(CLOCK_REALTIME, &until);
+			until.tv_sec += has_leftovers(store) ? RETRY_SECONDS : JANITOR_SECONDS;
 			if (pthread_cond_timedwait(&store->janitor_wake, &store->janitor_lock,
 						   &until) == ETIMEDOUT)
 				break;
+		}
 		if (store->janitor_stop)
 			break;
 		store->janitor_asked = false;
 		pthread_mutex_unlock(&store->janitor_lock);
 		draft_sweep(store, store->options.keep_drafts_seconds);
+		stage_clean(store);
+		store->janitor_rounds++;
 		pthread_mutex_lock(&store->janitor_lock);
 	}
 	pthread_mutex_unlock(&store->janitor_lock);
@@ -99,6 +110,7 @@ int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
 	pthread_mutex_init(&store->id_lock, NULL);
 	pthread_mutex_init(&store->area_lock, NULL);
 	pthread_mutex_init(&store->reap_lock, NULL);
+	pthread_mutex_init(&store->unsaid_lock, NULL);
 	pthread_mutex_init(&store->janitor_lock, NULL);
 	pthread_cond_init(&store->janitor_wake, NULL);
 	if (mkdirat(root, "drafts", 0700) < 0 && errno != EEXIST)
@@ -128,6 +140,8 @@ void store_close(struct store *store)
 		return;
 	stop_janitor(store);
 	assert(!store->areas);
+	run_logs_release(store);
+	free(store->leftovers);
 	blob_store_close(store->blobs);
 	kv_close(store->kv);
 	if (store->drafts >= 0)
@@ -139,6 +153,7 @@ void store_close(struct store *store)
 	pthread_mutex_destroy(&store->id_lock);
 	pthread_mutex_destroy(&store->area_lock);
 	pthread_mutex_destroy(&store->reap_lock);
+	pthread_mutex_destroy(&store->unsaid_lock);
 	pthread_mutex_destroy(&store->janitor_lock);
 	pthread_cond_destroy(&store->janitor_wake);
 	free(store->path);

@@ -481,7 +481,7 @@ static void report_failure(struct publishing *p, int err)
 		buf_add_slice(&text, buf_slice(&p->culprit));
 	buf_printf(&text, "%s%s: %s\n", p->request->name.len || p->culprit.len ? ": " : "",
 		   name ? name : "?", p->why.len ? buf_str(&p->why) : strerror(-err));
-	run_log_write(p->store, p->area->run, buf_slice(&text));
+	run_log_write(p->store, p->request->run, buf_slice(&text));
 }
 
 static bool put_more_than_published(const struct publishing *p)
@@ -499,15 +499,19 @@ static int publish_in_area(struct publishing *p)
 	int err = run_get(p->store, p->area->run, &p->run);
 
 	if (err == 0 && !finishing(p) && p->run.state != RUN_RUNNING)
-		err = -EROFS;
+		return -EROFS;
 	if (err == 0)
 		err = stage_open(p->store, p->area->run, &p->stage);
-	if (err < 0)
+	if (err < 0) {
+		report_failure(p, err);
 		return err;
+	}
 	p->names = draft_top_get(p->area, "");
 	err = log_drafts(p);
-	if (err == 0)
+	if (err == 0) {
+		run_log_said(p->store, p->run.id);
 		keep_known(p);
+	}
 	stage_close(p->stage, err < 0			    ? STAGE_DROPPED :
 			      put_more_than_published(p) ? STAGE_PUBLISHED_PARTLY :
 							   STAGE_PUBLISHED);
@@ -524,8 +528,12 @@ int publish(struct store *store, const struct publish_request *request)
 	struct publishing p = { .store = store, .request = request };
 	int err = draft_area_get(store, request->run, &p.area);
 
-	if (err < 0)
-		return err == -ENOENT ? -EROFS : err;
+	if (err == -ENOENT)
+		return -EROFS;
+	if (err < 0) {
+		report_failure(&p, err);
+		return err;
+	}
 	/* Two logs of one run would share the same files with the blob store twice. */
 	while (err == 0 && pthread_mutex_trylock(&p.area->logging) != 0) {
 		if (request->stop && __atomic_load_n(request->stop, __ATOMIC_RELAXED))

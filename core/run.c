@@ -317,44 +317,6 @@ int run_set_state(struct store *store, uint32_t id, enum run_state state)
 	return err;
 }
 
-int run_log_read(struct store *store, uint32_t id, struct buf *ret)
-{
-	AUTO(buf_release) struct buf b = BUF_INIT;
-	int err = kv_get_one(store->kv, KV_META, KEY(run_log(id)), &b);
-
-	if (err == 0)
-		buf_add_slice(ret, buf_slice(&b));
-	return err == -ENOENT ? 0 : err;
-}
-
-int run_log_put(struct kv_txn *txn, uint32_t id, struct slice text)
-{
-	if (text.len > RUN_LOG_MAX)
-		text.len = RUN_LOG_MAX;
-	return kv_put(txn, KV_META, KEY(run_log(id)), text);
-}
-
-struct log_text {
-	uint32_t id;
-	struct slice text;
-};
-
-static int log_body(struct kv_txn *txn, void *arg)
-{
-	const struct log_text *l = arg;
-	int there = kv_has(txn, KV_META, KEY(run(l->id)));
-
-	/* The run may have been removed while it was being logged. */
-	return there > 0 ? run_log_put(txn, l->id, l->text) : there;
-}
-
-int run_log_write(struct store *store, uint32_t id, struct slice text)
-{
-	struct log_text l = { id, text };
-
-	return kv_update(store->kv, KV_ORDERED, log_body, &l);
-}
-
 static int input_read(struct kv_txn *txn, uint32_t id, struct slice role, struct input *ret)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;

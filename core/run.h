@@ -38,7 +38,11 @@ int run_set_state(struct store *store, uint32_t id, enum run_state state);
 
 /* Adds the text to ret; nothing was logged yet: adds nothing. */
 int run_log_read(struct store *store, uint32_t id, struct buf *ret);
+/* On failure the text is what the log says all the same, until the store is closed. */
 int run_log_write(struct store *store, uint32_t id, struct slice text);
+/* A text was put by a transaction: it is what the log says. */
+void run_log_said(struct store *store, uint32_t id);
+void run_logs_release(struct store *store);
 
 /* In a transaction. */
 int run_read(struct kv_txn *txn, uint32_t id, struct run *ret);

@@ -533,15 +533,67 @@ int stage_drop(struct store *store, uint64_t intent)
 	return drop_all(store, intent, true);
 }
 
+/* What fails is left to the janitor, or to recovery at the next start. */
+static void leave(struct store *store, const struct store_leftover *left, bool reap)
+{
+	LOCKED(&store->janitor_lock);
+	if (left) {
+		store->leftovers = xgrow(store->leftovers, &store->leftover_cap,
+					 store->leftover_count + 1, sizeof(*left));
+		store->leftovers[store->leftover_count++] = *left;
+	}
+	store->reap_again |= reap;
+	/* It comes back sooner. */
+	pthread_cond_signal(&store->janitor_wake);
+}
+
+/* Takes an intent away, and then what nobody refers to if so wanted. */
+static bool clean_up(struct store *store, const struct store_leftover *left, bool reap)
+{
+	if (drop_all(store, left->intent, left->doom) < 0) {
+		leave(store, left, reap);
+		return false;
+	}
+	if (reap && reap_run(store) < 0) {
+		leave(store, NULL, true);
+		return false;
+	}
+	return true;
+}
+
+static bool take_leftover(struct store *store, struct store_leftover *ret)
+{
+	LOCKED(&store->janitor_lock);
+	if (store->leftover_count == 0)
+		return false;
+	*ret = store->leftovers[--store->leftover_count];
+	return true;
+}
+
+void stage_clean(struct store *store)
+{
+	struct store_leftover left;
+	bool reap;
+
+	while (take_leftover(store, &left))
+		if (!clean_up(store, &left, false))
+			return;
+	{
+		LOCKED(&store->janitor_lock);
+		reap = store->reap_again;
+		store->reap_again = false;
+	}
+	if (reap && reap_run(store) < 0)
+		leave(store, NULL, true);
+}
+
 void stage_close(struct stage *s, enum stage_end end)
 {
 	struct store *store = s->store;
+	struct store_leftover left = { s->intent, end != STAGE_PUBLISHED };
 
 	stage_discard(s);
-	/* What fails here is done by recovery, at the next start. */
-	if (drop_all(store, s->intent, end != STAGE_PUBLISHED) == 0 &&
-	    (end != STAGE_PUBLISHED || s->twins))
-		reap_run(store);
+	clean_up(store, &left, end != STAGE_PUBLISHED || s->twins);
 	buf_release(&s->bytes);
 	buf_release(&s->page_bytes);
 	free(s);

@@ -44,4 +44,7 @@ void stage_close(struct stage *s, enum stage_end end);
 /* Drops an intent with all its rows, dooming what it put; for recovery. */
 int stage_drop(struct store *store, uint64_t intent);
 
+/* Takes away what stage_close() could not; for the janitor. What fails again stays to be done. */
+void stage_clean(struct store *store);
+
 #endif

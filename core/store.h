@@ -50,11 +50,24 @@ struct store {
 
 	pthread_mutex_t reap_lock; /* core/reap.c */
 
-	/* A thread that removes files of ended runs, on request and once an hour. */
+	pthread_mutex_t unsaid_lock; /* core/run_log.c */
+	struct store_unsaid *unsaid;
+
+	/*
+	 * A thread that removes files of ended runs, on request and once an hour; and what failed
+	 * logs could not take away themselves (core/stage.c), again and again.
+	 */
 	pthread_t janitor;
 	pthread_mutex_t janitor_lock;
 	pthread_cond_t janitor_wake;
 	bool janitor_started, janitor_asked, janitor_stop;
+	_Atomic unsigned janitor_rounds; /* so often it was through */
+	struct store_leftover {
+		uint64_t intent;
+		bool doom;
+	} *leftovers;
+	size_t leftover_count, leftover_cap;
+	bool reap_again;
 };
 
 /*

@@ -484,6 +484,30 @@ static void what_is_said_of_a_removed_run_is_not_kept(void **state)
 	expect_clean(place);
 }
 
+/* ---- log ---- */
+
+static void what_cannot_be_written_is_said_all_the_same(void **state)
+{
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r");
+	AUTO(buf_release) struct buf log = BUF_INIT;
+
+	put_file(place, run, "m", "m");
+	assert_int_equal(log_draft(place, run, "m"), 0);
+	log_to_file("/dev/null");
+	kv_disk_fail(place->kv_disk, 1, -ENOSPC, true);
+	assert_int_equal(log_draft(place, run, "m"), -ENOSPC);
+	kv_disk_fail(place->kv_disk, 0, 0, false);
+	assert_int_equal(run_log_read(place->store, run, &log), 0);
+	assert_string_equal(buf_str(&log), "error: m: ENOSPC: No space left on device\n");
+	/* Until there is something else to say. */
+	assert_int_equal(log_draft(place, run, "m"), 0);
+	buf_reset(&log);
+	assert_int_equal(run_log_read(place->store, run, &log), 0);
+	assert_non_null(strstr(buf_str(&log), "unchanged: m:v0"));
+	expect_clean(place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -504,6 +528,7 @@ int main(void)
 		EVERYWHERE(a_run_without_a_directory_gets_one),
 		EVERYWHERE(a_run_that_stays_keeps_its_directory),
 		ON(memory, what_is_said_of_a_removed_run_is_not_kept),
+		ON(memory, what_cannot_be_written_is_said_all_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
