@@ -19,6 +19,7 @@
 #include <time.h>
 
 #define MARKER "lineagefs-store"
+#define NEW_MARKER MARKER ".new"
 #define JANITOR_SECONDS 3600
 #define RETRY_SECONDS 60
 
@@ -167,12 +168,12 @@ static bool is_empty(int fd)
 	int more = directory_open(fd, ".", &dir);
 
 	while (more >= 0 && (more = directory_next(dir, &e)) > 0)
-		if (strcmp(e->d_name, "lost+found") != 0)
+		if (strcmp(e->d_name, "lost+found") != 0 && strcmp(e->d_name, NEW_MARKER) != 0)
 			return false;
 	return more == 0;
 }
 
-/* The schema in the marker; 0: no marker. */
+/* The schema in the marker; 0: the store is being made. 1, 0 when there is none, -errno. */
 static int read_marker(int root, unsigned *ret)
 {
 	autoclose int fd = openat(root, MARKER, O_RDONLY | O_CLOEXEC);
@@ -185,16 +186,15 @@ static int read_marker(int root, unsigned *ret)
 	n = read(fd, text, sizeof(text) - 1);
 	if (n < 0)
 		return -errno;
-	return sscanf(text, "lineagefs store %u\n", ret) == 1 ? 0 : -EINVAL;
+	return sscanf(text, "lineagefs store %u\n", ret) == 1 ? 1 : -EINVAL;
 }
 
-static int write_marker(int root)
+static int write_marker(int root, unsigned schema)
 {
-	autoclose int fd = openat(root, MARKER ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-				  0644);
+	autoclose int fd = openat(root, NEW_MARKER, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
-	if (fd < 0 || dprintf(fd, "lineagefs store %u\n", STORE_SCHEMA) < 0 || fsync(fd) < 0 ||
-	    renameat(root, MARKER ".new", root, MARKER) < 0 || fsync(root) < 0)
+	if (fd < 0 || dprintf(fd, "lineagefs store %u\n", schema) < 0 || fsync(fd) < 0 ||
+	    renameat(root, NEW_MARKER, root, MARKER) < 0 || fsync(root) < 0)
 		return -errno;
 	return 0;
 }
@@ -202,7 +202,7 @@ static int write_marker(int root)
 static int check_marker(const char *path, int root, bool *ret_new, struct buf *why)
 {
 	unsigned schema;
-	int err = read_marker(root, &schema);
+	int there = read_marker(root, &schema), err = there;
 
 	*ret_new = false;
 	if (err < 0) {
@@ -215,16 +215,18 @@ static int check_marker(const char *path, int root, bool *ret_new, struct buf *w
 			   path, schema, STORE_SCHEMA);
 		return -EPROTO;
 	}
-	/*
-	 * The marker is written last: a store whose making was interrupted has a lock, but no
-	 * marker.
-	 */
 	*ret_new = schema == 0;
-	if (schema == 0 && !is_empty(root) && faccessat(root, "lock", F_OK, 0) < 0) {
+	if (there)
+		return 0;
+	if (!is_empty(root)) {
 		buf_printf(why, "%s is not a lineagefs store, and not empty", path);
 		return -EINVAL;
 	}
-	return 0;
+	/* Before anything else, so that what an interruption leaves is known for a store's. */
+	err = write_marker(root, 0);
+	if (err < 0)
+		buf_printf(why, "%s cannot be made a store: %s", path, strerror(-err));
+	return err;
 }
 
 /* The open backends, before they become a store. */
@@ -274,7 +276,7 @@ static int open_parts(const char *path, const struct store_options *options, str
 		err = blobs < 0 ? -errno : blob_dir_open(blobs, parts->kv, &parts->blobs);
 	}
 	if (err == 0 && new)
-		err = write_marker(parts->root);
+		err = write_marker(parts->root, STORE_SCHEMA);
 	if (err < 0)
 		buf_printf(why, "%s cannot be opened: %s", path, strerror(-err));
 	return err;
