@@ -339,6 +339,7 @@ struct input_change {
 	struct slice role, new_role;
 	struct input input;
 	bool keep;
+	bool own; /* found: the run logged the version itself */
 };
 
 /* The run, which must be running; its record guards the roles as a set. */
@@ -363,6 +364,10 @@ static int declare_body(struct kv_txn *txn, void *arg)
 		err = kv_has(txn, KV_META, KEY(input(c->id, c->role)));
 	if (err != 0)
 		return err < 0 ? err : -EEXIST;
+	err = kv_has(txn, KV_META, KEY(logged(c->id, c->input.version)));
+	c->own = err > 0;
+	if (err != 0)
+		return err < 0 ? err : -EINVAL;
 	/* Read again here: it may have been removed since the reference was resolved. */
 	err = version_read_by_id(txn, c->input.version, &v);
 	if (err == 0)
@@ -375,6 +380,17 @@ static int declare_body(struct kv_txn *txn, void *arg)
 	if (err == 0)
 		err = run_write(txn, &run);
 	return err < 0 ? err : input_write(txn, c->id, c->role, &c->input);
+}
+
+/* Nobody sees why a link cannot be made: `log` says it. */
+static void refuse_own(const struct input_change *c, struct slice reference)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+
+	buf_printf(&text, "error: inputs/%.*s: EINVAL: the run has logged this itself: %.*s\n",
+		   (int)c->role.len, (const char *)c->role.data,
+		   (int)(reference.len < 200 ? reference.len : 200), (const char *)reference.data);
+	run_log_write(c->store, c->id, buf_slice(&text));
 }
 
 int run_declare_input(struct store *store, uint32_t id, struct slice role, struct slice reference,
@@ -399,6 +415,8 @@ int run_declare_input(struct store *store, uint32_t id, struct slice role, struc
 						(const char *)ref.path.data) :
 				      xstrdup("");
 	err = kv_update(store->kv, KV_DURABLE, declare_body, &c);
+	if (err == -EINVAL && c.own)
+		refuse_own(&c, reference);
 	input_release(&c.input);
 	return err;
 }

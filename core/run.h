@@ -50,9 +50,9 @@ int run_write(struct kv_txn *txn, const struct run *run);
 int run_log_put(struct kv_txn *txn, uint32_t id, struct slice text);
 
 /*
- * Declares an input: role -> what the reference names now. -EINVAL: bad role or not a reference;
- * -ENOENT: names nothing; -EACCES: cred may not read that version; -EEXIST: there is such a role;
- * -EROFS: the run is not running.
+ * Declares an input: role -> what the reference names now. -EINVAL: bad role or not a reference,
+ * or the run has logged that version itself, as its log says then; -ENOENT: names nothing; -EACCES:
+ * cred may not read that version; -EEXIST: there is such a role; -EROFS: the run is not running.
  */
 int run_declare_input(struct store *store, uint32_t id, struct slice role, struct slice reference,
 		      const struct cred *cred);

@@ -71,7 +71,7 @@ static int log_file(struct sweep *s)
 
 static int declare(struct sweep *s)
 {
-	return run_declare_input(s->place->store, s->run, slice_str("in"), slice_str("d:v0"),
+	return run_declare_input(s->place->store, s->run, slice_str("in"), slice_str("data:v0"),
 				 &root_cred);
 }
 
@@ -190,6 +190,21 @@ static void hook_after(struct place *place, uint64_t n)
 	place->hook.after = count_down;
 }
 
+/* What the run declares as its input was there before. */
+static void make_data(struct place *place)
+{
+	uint32_t run = make_run(place, "before");
+
+	put_file(place, run, "data", "data");
+	assert_int_equal(finish(place, run), 0);
+}
+
+static void begin(struct place *place)
+{
+	open_store(place);
+	make_data(place);
+}
+
 static uint64_t stride(uint64_t n)
 {
 	const char *wanted = getenv("FAULT_STRIDE");
@@ -207,7 +222,7 @@ static void sweep_in_place(enum backend backend, arm_fault *arm)
 	for (uint64_t n = 1; err < 0; n = stride(n)) {
 		struct sweep s = { .place = place_new(backend) };
 
-		open_store(s.place);
+		begin(s.place);
 		arm(s.place, n);
 		err = go_on(&s);
 		arm(s.place, 0);
@@ -231,7 +246,7 @@ static void sweep_and_reopen(enum backend backend, arm_fault *arm, bool crash)
 	for (uint64_t n = 1; err < 0; n = stride(n)) {
 		struct sweep s = { .place = place_new(backend) };
 
-		open_store(s.place);
+		begin(s.place);
 		arm(s.place, n);
 		err = go_on(&s);
 		if (crash)
@@ -305,6 +320,7 @@ static void conflicts_everywhere(void **state)
 {
 	struct sweep s = { .place = *state };
 
+	make_data(s.place);
 	for (uint64_t k = 2; k < 5; k++) {
 		kv_disk_conflict_every(s.place->kv_disk, k);
 		s.done = 0;
@@ -312,7 +328,7 @@ static void conflicts_everywhere(void **state)
 		expect_all(&s);
 		place_free(s.place);
 		s.place = place_new(MIXED);
-		open_store(s.place);
+		begin(s.place);
 	}
 	*state = s.place;
 }
@@ -326,7 +342,7 @@ static void recovery_fails_too(void **state)
 		struct sweep s = { .place = place_new(MIXED) };
 		int err = -1;
 
-		open_store(s.place);
+		begin(s.place);
 		kv_forever(s.place, n);
 		assert_true(go_on(&s) < 0);
 		kv_disk_crash(s.place->kv_disk);

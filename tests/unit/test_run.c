@@ -484,6 +484,25 @@ static void what_is_said_of_a_removed_run_is_not_kept(void **state)
 	expect_clean(place);
 }
 
+static void what_a_run_logged_is_no_input_of_it(void **state)
+{
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r"), other = make_run(place, "other");
+	struct edge edge;
+	struct version v;
+
+	put_file(place, run, "m", "m");
+	assert_int_equal(log_draft(place, run, "m"), 0);
+	v = version_of(place, "m", 0);
+	assert_int_equal(run_declare_input(place->store, run, slice_str("in"), slice_str("m:latest"),
+					   &root_cred), -EINVAL);
+	expect_log(place, run, "error: inputs/in: EINVAL: the run has logged this itself: m:latest");
+	assert_int_equal(edge_get(place->store->kv, EDGE_RUN_USES, run, v.id, &edge), -ENOENT);
+	assert_int_equal(run_declare_input(place->store, other, slice_str("in"), slice_str("m:v0"),
+					   &root_cred), 0);
+	expect_clean(place);
+}
+
 /* ---- log ---- */
 
 static void what_cannot_be_written_is_said_all_the_same(void **state)
@@ -528,6 +547,7 @@ int main(void)
 		EVERYWHERE(a_run_without_a_directory_gets_one),
 		EVERYWHERE(a_run_that_stays_keeps_its_directory),
 		ON(memory, what_is_said_of_a_removed_run_is_not_kept),
+		EVERYWHERE(what_a_run_logged_is_no_input_of_it),
 		ON(memory, what_cannot_be_written_is_said_all_the_same),
 	};
 
