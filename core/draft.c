@@ -307,6 +307,17 @@ int draft_leased_out(int fd)
 	return 0;
 }
 
+void draft_area_follow(struct draft_area *area)
+{
+	AUTO(run_release) struct run run = { 0 };
+	int err = run_get(area->store, area->run, &run);
+
+	if (err == -ENOENT)
+		area->phase = DRAFT_GONE;
+	else if (err == 0)
+		area->phase = run.state == RUN_RUNNING ? DRAFT_OPEN : DRAFT_READONLY;
+}
+
 void draft_area_end(struct draft_area *area)
 {
 	char name[16], gone[32];

@@ -171,6 +171,11 @@ typedef int draft_swap(void *arg, int new_fd, const struct stat *st);
 int draft_unshare(struct draft_top *top, int fd, int directory, const char *name, bool truncate,
 		  draft_swap *swap, void *arg);
 
+/*
+ * A commit that changed the run's state failed, and may have happened all the same: the phase
+ * follows the run, whose drafts stay if it seems to have finished. Exclusive lock held.
+ */
+void draft_area_follow(struct draft_area *area);
 /* After the run has finished: takes the files away, in the background. Exclusive lock held. */
 void draft_area_end(struct draft_area *area);
 

@@ -438,6 +438,8 @@ static int try_publish(struct publishing *p)
 	err = kv_update(p->store->kv, KV_DURABLE, publish_body, p);
 	if (err == 0 && finishing(p))
 		draft_area_end(area);
+	else if (err < 0 && finishing(p))
+		draft_area_follow(area);
 	return err;
 }
 

@@ -226,8 +226,10 @@ static int remove_with_area(struct store *store, struct draft_area *area, struct
 	if (err != 0)
 		return err < 0 ? err : -ENOTEMPTY;
 	err = kv_update(store->kv, KV_DURABLE, remove_body, r);
-	if (err < 0)
+	if (err < 0) {
+		draft_area_follow(area);
 		return err;
+	}
 	area->phase = DRAFT_GONE;
 	/* A directory without a run is removed at the next start. */
 	draft_area_unmake(store, area->run);
@@ -310,8 +312,7 @@ int run_set_state(struct store *store, uint32_t id, enum run_state state)
 		return err == -ENOENT ? -EROFS : err;
 	pthread_rwlock_wrlock(&area->lock);
 	err = kv_update(store->kv, KV_DURABLE, change_body, &change);
-	if (err == 0)
-		area->phase = state == RUN_RUNNING ? DRAFT_OPEN : DRAFT_READONLY;
+	draft_area_follow(area);
 	pthread_rwlock_unlock(&area->lock);
 	draft_area_put(area);
 	return err;

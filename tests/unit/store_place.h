@@ -101,6 +101,13 @@ static inline void reopen(struct place *place)
 	open_store(place);
 }
 
+/* It comes once when a store was opened, and calls the backends as the test does. */
+static inline void await_janitor(struct place *place)
+{
+	while (place->store->janitor_rounds == 0)
+		usleep(1000);
+}
+
 static inline struct place *place_new_in(const char *parent, enum backend backend)
 {
 	struct place *place = xcalloc(1, sizeof(*place));

@@ -309,13 +309,6 @@ static int fail_remove(struct blob_hook *hook, enum blob_call call)
 	return call == BLOB_REMOVE ? -EIO : 0;
 }
 
-/* It comes once when a store was opened. */
-static void await_janitor(struct place *place)
-{
-	while (place->store->janitor_rounds == 0)
-		usleep(1000);
-}
-
 /* What could not be removed stays listed, and the rest goes. */
 static void a_failure_does_not_stop_the_rest(void **state)
 {

@@ -429,61 +429,6 @@ static void left_over_areas_go_at_the_start(void **state)
 	expect_clean(place);
 }
 
-/* ---- the directory of the drafts ---- */
-
-/* A crash, or a power loss, took it: there was nothing in it. */
-static void a_run_without_a_directory_gets_one(void **state)
-{
-	struct place *place = *state;
-	uint32_t run = make_run(place, "r");
-	autofree char *path = draft_path(place, run, "");
-
-	assert_int_equal(rmdir(path), 0);
-	reopen(place);
-	assert_int_equal(log_draft(place, run, "m"), -ENOENT);
-	put_file(place, run, "m", "m");
-	assert_int_equal(finish(place, run), 0);
-	assert_int_equal(count_versions(place, "m"), 1);
-	expect_clean(place);
-}
-
-/* Who has it open goes on seeing the same. */
-static void a_run_that_stays_keeps_its_directory(void **state)
-{
-	struct place *place = *state;
-	uint32_t run = make_run(place, "r"), other = make_run(place, "other");
-	struct draft_area *area, *again;
-	struct stat st;
-
-	put_file(place, other, "m", "m");
-	assert_int_equal(finish(place, other), 0);
-	assert_int_equal(run_declare_input(place->store, run, slice_str("in"), slice_str("m:v0"),
-					   &root_cred), 0);
-	assert_int_equal(draft_area_get(place->store, run, &area), 0);
-	assert_int_equal(run_remove(place->store, slice_str("r")), -ENOTEMPTY);
-	assert_int_equal(fstat(area->fd, &st), 0);
-	assert_true(st.st_nlink > 0);
-	assert_int_equal(run_remove_input(place->store, run, slice_str("in")), 0);
-	assert_int_equal(run_remove(place->store, slice_str("r")), 0);
-	assert_int_equal(area->phase, DRAFT_GONE);
-	assert_int_equal(draft_area_get(place->store, run, &again), -ENOENT);
-	draft_area_put(area);
-	expect_clean(place);
-}
-
-static void what_is_said_of_a_removed_run_is_not_kept(void **state)
-{
-	struct place *place = *state;
-	uint32_t run = make_run(place, "r");
-	AUTO(buf_release) struct buf log = BUF_INIT;
-
-	assert_int_equal(run_remove(place->store, slice_str("r")), 0);
-	assert_int_equal(run_log_write(place->store, run, slice_str("error: too late\n")), 0);
-	assert_int_equal(run_log_read(place->store, run, &log), 0);
-	assert_string_equal(buf_str(&log), "");
-	expect_clean(place);
-}
-
 static void what_a_run_logged_is_no_input_of_it(void **state)
 {
 	struct place *place = *state;
@@ -500,30 +445,6 @@ static void what_a_run_logged_is_no_input_of_it(void **state)
 	assert_int_equal(edge_get(place->store->kv, EDGE_RUN_USES, run, v.id, &edge), -ENOENT);
 	assert_int_equal(run_declare_input(place->store, other, slice_str("in"), slice_str("m:v0"),
 					   &root_cred), 0);
-	expect_clean(place);
-}
-
-/* ---- log ---- */
-
-static void what_cannot_be_written_is_said_all_the_same(void **state)
-{
-	struct place *place = *state;
-	uint32_t run = make_run(place, "r");
-	AUTO(buf_release) struct buf log = BUF_INIT;
-
-	put_file(place, run, "m", "m");
-	assert_int_equal(log_draft(place, run, "m"), 0);
-	log_to_file("/dev/null");
-	kv_disk_fail(place->kv_disk, 1, -ENOSPC, true);
-	assert_int_equal(log_draft(place, run, "m"), -ENOSPC);
-	kv_disk_fail(place->kv_disk, 0, 0, false);
-	assert_int_equal(run_log_read(place->store, run, &log), 0);
-	assert_string_equal(buf_str(&log), "error: m: ENOSPC: No space left on device\n");
-	/* Until there is something else to say. */
-	assert_int_equal(log_draft(place, run, "m"), 0);
-	buf_reset(&log);
-	assert_int_equal(run_log_read(place->store, run, &log), 0);
-	assert_non_null(strstr(buf_str(&log), "unchanged: m:v0"));
 	expect_clean(place);
 }
 
@@ -544,11 +465,7 @@ int main(void)
 		ON(memory, the_janitor_leaves_new_runs_alone),
 		ON(memory, old_failed_drafts_go),
 		ON(memory, left_over_areas_go_at_the_start),
-		EVERYWHERE(a_run_without_a_directory_gets_one),
-		EVERYWHERE(a_run_that_stays_keeps_its_directory),
-		ON(memory, what_is_said_of_a_removed_run_is_not_kept),
 		EVERYWHERE(what_a_run_logged_is_no_input_of_it),
-		ON(memory, what_cannot_be_written_is_said_all_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
