@@ -7,8 +7,6 @@
 #include <fcntl.h>
 #include <time.h>
 
-/* Directories may be nested so deep; each level costs stack and a descriptor. */
-#define DEPTH_LIMIT 2000
 /*
  * The kernel stamps files with a clock that moves in ticks, 10 ms at most. A file changed in the
  * tick in which it was read may be changed again without a trace, so what is younger is read again.
@@ -272,7 +270,7 @@ static int scan_subdirectory(struct walk *w, int directory, const struct item *i
 	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ?
 			       -EAGAIN : fail(w, -errno, NULL);
-	if (w->depth == DEPTH_LIMIT)
+	if (w->depth == TREE_DEPTH_MAX)
 		return fail(w, -ENAMETOOLONG, "directories are nested too deep");
 	w->depth++;
 	err = scan_directory(w, fd, e);

@@ -23,6 +23,12 @@ static int page_read(struct kv *kv, uint64_t page, struct buf *ret, struct page_
 	return 0;
 }
 
+/* No page is: one that leads back to itself. */
+static int nested_too_deep(uint64_t page)
+{
+	return log_errno(-EIO, "page %llu of a version leads nowhere", (unsigned long long)page);
+}
+
 /* The child that has the name if any has, and the nodes before it. */
 static int child_for(struct page_reader *r, struct slice name, uint64_t *ret_page,
 		     uint64_t *ret_before)
@@ -53,8 +59,10 @@ int tree_find(struct kv *kv, uint64_t page, struct slice name, struct tree_entry
 	uint64_t number = 1;
 	int err;
 
-	for (;;) {
+	for (unsigned depth = 1;; depth++) {
 		err = page_read(kv, page, &bytes, &reader);
+		if (err == 0 && reader.level > 0 && depth == DEPTH_MAX)
+			err = nested_too_deep(page);
 		if (err < 0)
 			return err;
 		if (reader.level == 0)
@@ -123,7 +131,7 @@ static int push(struct tree_cursor *c, uint64_t page)
 	int err;
 
 	if (c->depth == DEPTH_MAX)
-		return -EIO;
+		return nested_too_deep(page);
 	err = page_read(c->kv, page, &c->pages[c->depth], &c->readers[c->depth]);
 	if (err == 0)
 		c->depth++;
@@ -196,8 +204,10 @@ static int count_before(struct kv *kv, uint64_t page, struct slice after, uint64
 	struct page_reader reader;
 	int err;
 
-	for (;;) {
+	for (unsigned depth = 1;; depth++) {
 		err = page_read(kv, page, &bytes, &reader);
+		if (err == 0 && reader.level > 0 && depth == DEPTH_MAX)
+			err = nested_too_deep(page);
 		if (err < 0 || reader.level == 0)
 			return err;
 		err = child_for(&reader, after, &page, ret);
@@ -248,13 +258,15 @@ void tree_cursor_close(struct tree_cursor *c)
 	free(c);
 }
 
-static int walk(struct kv *kv, uint64_t page, struct buf *path, tree_visit *visit, void *arg)
+static int walk(struct kv *kv, uint64_t page, unsigned depth, struct buf *path, tree_visit *visit,
+		void *arg)
 {
 	AUTO(tree_cursor_closep) struct tree_cursor *c = NULL;
 	size_t length = path->len;
 	struct page_entry e;
 	uint64_t number;
-	int err = tree_cursor_open(kv, page, slice("", 0), &c);
+	int err = depth > TREE_DEPTH_MAX ? nested_too_deep(page) :
+					   tree_cursor_open(kv, page, slice("", 0), &c);
 
 	while (err == 0) {
 		int more = tree_cursor_next(c, &e, &number);
@@ -266,7 +278,7 @@ static int walk(struct kv *kv, uint64_t page, struct buf *path, tree_visit *visi
 		err = visit(arg, buf_slice(path), &e);
 		if (err == 0 && e.type == ENTRY_DIRECTORY) {
 			buf_add_char(path, '/');
-			err = walk(kv, e.page, path, visit, arg);
+			err = walk(kv, e.page, depth + 1, path, visit, arg);
 		}
 		path->len = length;
 	}
@@ -277,7 +289,7 @@ int tree_walk(struct kv *kv, uint64_t page, tree_visit *visit, void *arg)
 {
 	AUTO(buf_release) struct buf path = BUF_INIT;
 
-	return walk(kv, page, &path, visit, arg);
+	return walk(kv, page, 0, &path, visit, arg);
 }
 
 void tree_sums_line(struct buf *b, struct slice path, const struct digest *digest)

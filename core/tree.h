@@ -8,6 +8,9 @@
 #include "kv.h"
 #include "page.h"
 
+/* Directories are nested at most so deep: each level costs its readers stack. */
+#define TREE_DEPTH_MAX 2000
+
 /* An entry that was found. */
 struct tree_entry {
 	enum entry_type type;
