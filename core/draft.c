@@ -195,24 +195,53 @@ void draft_top_rename(struct draft_area *area, const char *name, const char *new
 	}
 }
 
+/* Where the inode is in the table, or would be. */
+static struct draft_touched *touched_slot(const struct draft_top *top, ino_t ino)
+{
+	size_t i = (size_t)(ino * 0x9e3779b97f4a7c15u >> 20) & (top->touched_cap - 1);
+
+	while (top->touched[i].ino != 0 && top->touched[i].ino != ino)
+		i = (i + 1) & (top->touched_cap - 1);
+	return &top->touched[i];
+}
+
+static void grow_touched(struct draft_top *top)
+{
+	struct draft_touched *old = top->touched;
+	size_t n = top->touched_cap;
+
+	top->touched_cap = n ? n * 2 : 64;
+	top->touched = xcalloc(top->touched_cap, sizeof(*old));
+	for (size_t i = 0; i < n; i++)
+		if (old[i].ino != 0)
+			*touched_slot(top, old[i].ino) = old[i];
+	free(old);
+}
+
 void draft_touch(struct draft_top *top, ino_t ino)
 {
+	struct draft_touched *slot;
+
 	LOCKED(&top->area->mutex);
 	top->touches++;
 	if (top->watchers == 0 || ino == 0)
 		return;
-	top->touched = xgrow(top->touched, &top->touched_cap, top->touched_count + 1,
-			     sizeof(*top->touched));
-	top->touched[top->touched_count++] = (struct draft_touched){ ino, top->touches };
+	if ((top->touched_count + 1) * 2 > top->touched_cap)
+		grow_touched(top);
+	slot = touched_slot(top, ino);
+	top->touched_count += slot->ino == 0;
+	*slot = (struct draft_touched){ ino, top->touches };
 }
 
 bool draft_was_touched(struct draft_top *top, ino_t ino, uint64_t since)
 {
+	const struct draft_touched *slot;
+
 	LOCKED(&top->area->mutex);
-	for (size_t i = 0; i < top->touched_count; i++)
-		if (top->touched[i].ino == ino && top->touched[i].touch > since)
-			return true;
-	return false;
+	if (top->touched_count == 0)
+		return false;
+	slot = touched_slot(top, ino);
+	return slot->ino == ino && slot->touch > since;
 }
 
 uint64_t draft_watch(struct draft_top *top)
@@ -225,8 +254,10 @@ uint64_t draft_watch(struct draft_top *top)
 void draft_unwatch(struct draft_top *top)
 {
 	LOCKED(&top->area->mutex);
-	if (--top->watchers == 0)
-		top->touched_count = 0;
+	if (--top->watchers > 0)
+		return;
+	free(steal(top->touched));
+	top->touched_count = top->touched_cap = 0;
 }
 
 struct draft_writer *draft_writer_open(struct draft_top *top, ino_t ino)

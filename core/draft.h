@@ -67,9 +67,9 @@ struct draft_top {
 	uint64_t touches;  /* operations that changed something */
 	unsigned watchers; /* logs under way: the inodes touched are remembered */
 	struct draft_touched {
-		ino_t ino;
-		uint64_t touch; /* which one it was */
-	} *touched;
+		ino_t ino; /* 0: no entry */
+		uint64_t touch; /* which one it was, the last time */
+	} *touched; /* a hash table */
 	size_t touched_count, touched_cap;
 };
 

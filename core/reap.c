@@ -248,32 +248,42 @@ static int reap_one(struct store *store, struct slice key, struct slice value, b
 	return err < 0 ? err : kv_update(store->kv, KV_ORDERED, forget_bytes_body, &id);
 }
 
+/* One round over a list. Whether anything was taken off it: 1, 0; -errno: it cannot be read. */
+static int reap_round(struct store *store, char kind, bool *settled, int *first)
+{
+	AUTO(buf_release) struct buf key = BUF_INIT, value = BUF_INIT;
+	int more, done = 0;
+
+	while ((more = first_key(store, kind, buf_slice(&key), &key, &value)) > 0) {
+		int err = reap_one(store, buf_slice(&key), buf_slice(&value), settled);
+
+		if (err < 0) {
+			if (*first == 0)
+				*first = log_errno(err, "removing what nobody refers to");
+			buf_add_char(&key, '\0'); /* skip it */
+		} else {
+			done = 1;
+		}
+	}
+	return more < 0 ? more : done;
+}
+
 int reap_run(struct store *store)
 {
 	static const char kinds[] = { 'x', 'y', 'z' };
-	AUTO(buf_release) struct buf key = BUF_INIT, value = BUF_INIT;
 	bool settled = false;
 	int first = 0;
 
 	LOCKED(&store->reap_lock);
-	/* Pages doom pages with lower and higher numbers: again until a round finds nothing. */
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		int more;
+		int done;
 
-		buf_reset(&key);
-		while ((more = first_key(store, kinds[i], buf_slice(&key), &key, &value)) > 0) {
-			int err = reap_one(store, buf_slice(&key), buf_slice(&value), &settled);
-
-			if (err < 0) {
-				if (first == 0)
-					first = log_errno(err, "removing what nobody refers to");
-				buf_add_char(&key, '\0'); /* skip it */
-			} else if (kinds[i] == 'x') {
-				buf_reset(&key);
-			}
-		}
-		if (more < 0)
-			return more;
+		/* Pages doom pages with lower numbers: again until a round does nothing. */
+		do {
+			done = reap_round(store, kinds[i], &settled, &first);
+		} while (done > 0 && kinds[i] == 'x');
+		if (done < 0)
+			return done;
 	}
 	return first;
 }

@@ -50,6 +50,26 @@ static void touches_are_counted(void **state)
 	close_area(&o);
 }
 
+static void many_touches_are_remembered(void **state)
+{
+	struct opened o;
+	uint64_t since;
+
+	open_area(&o, *state, "d");
+	since = draft_watch(o.top);
+	for (unsigned turn = 0; turn < 3; turn++)
+		for (ino_t ino = 1; ino <= 10000; ino++)
+			draft_touch(o.top, ino << 7);
+	assert_int_equal(o.top->touched_count, 10000);
+	for (ino_t ino = 1; ino <= 10000; ino++) {
+		assert_true(draft_was_touched(o.top, ino << 7, since + 20000));
+		assert_false(draft_was_touched(o.top, ino << 7, since + 20000 + ino));
+		assert_false(draft_was_touched(o.top, (ino << 7) + 1, since));
+	}
+	draft_unwatch(o.top);
+	close_area(&o);
+}
+
 static double now(void)
 {
 	struct timespec t;
@@ -200,6 +220,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON(memory, areas_and_tops_are_shared),
 		ON(memory, touches_are_counted),
+		ON(memory, many_touches_are_remembered),
 		ON(memory, writers_settle),
 		ON(memory, a_release_on_its_way_is_awaited),
 		ON(memory, the_kernel_knows_writers),
