@@ -1,6 +1,7 @@
 /*
  * known.c - which files of a draft need no hashing again (struct known_files in scan.h). A cache:
- * what is lost of it is hashed again.
+ * what is lost of it is hashed again. Each row says of which boot of the machine it is: after a
+ * power loss a file's size and times may be those of bytes that never reached the disk.
  */
 #include "run.h"
 #include "scan.h"
@@ -9,7 +10,7 @@
 
 struct chunk {
 	uint32_t run;
-	struct slice name;
+	struct slice name, boot;
 	const struct known_files *known;
 	uint32_t number;
 };
@@ -20,10 +21,12 @@ void known_files_release(struct known_files *k)
 	*k = (struct known_files){ 0 };
 }
 
-static int decode_chunk(struct slice value, struct known_files *ret)
+static int decode_chunk(struct slice value, struct slice boot, struct known_files *ret)
 {
 	struct reader r = reader_of(value);
 
+	if (boot.len == 0 || !slice_equal(get_slice(&r), boot))
+		return 0;
 	for (uint64_t n = get_u64(&r); n > 0 && !r.bad; n--) {
 		struct known_file k;
 
@@ -50,7 +53,7 @@ int known_files_load(struct store *store, uint32_t run, const char *name, struct
 		more = kv_scan(txn, KV_META, KEY(prefix_known_files(run, slice_str(name))),
 			       slice("", 0), &scan);
 	while (more >= 0 && (more = kv_next(scan, &key, &value)) > 0)
-		more = decode_chunk(value, &known);
+		more = decode_chunk(value, slice_str(store->boot), &known);
 	if (more < 0)
 		return more;
 	*ret = known;
@@ -69,6 +72,7 @@ static int save_body(struct kv_txn *txn, void *arg)
 
 	if (err < 0 || run.state == RUN_FINISHED)
 		return err;
+	put_slice(&b, c->boot);
 	put_u64(&b, n);
 	for (size_t i = from; i < from + n; i++) {
 		const struct known_file *k = &c->known->files[i];
@@ -99,7 +103,8 @@ static int drop_body(struct kv_txn *txn, void *arg)
 int known_files_save(struct store *store, uint32_t run, const char *name,
 		     const struct known_files *known)
 {
-	struct chunk c = { .run = run, .name = slice_str(name), .known = known };
+	struct chunk c = { .run = run, .name = slice_str(name), .boot = slice_str(store->boot),
+			   .known = known };
 	int err = 0;
 
 	for (; err == 0 && (size_t)c.number * CHUNK < known->count; c.number++)

@@ -93,6 +93,15 @@ static int recover(struct store *store)
 	return err;
 }
 
+static void read_boot_id(char *to, size_t size)
+{
+	autoclose int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, to, size - 1);
+
+	to[n > 0 ? n : 0] = '\0';
+	to[strcspn(to, "\n")] = '\0';
+}
+
 int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
 		    const struct store_options *options, struct store **ret)
 {
@@ -108,6 +117,7 @@ int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
 	store->lock = -1;
 	store->path = xstrdup("");
 	store->opened_at = store_now() / 1000000000;
+	read_boot_id(store->boot, sizeof(store->boot));
 	pthread_mutex_init(&store->id_lock, NULL);
 	pthread_mutex_init(&store->area_lock, NULL);
 	pthread_mutex_init(&store->reap_lock, NULL);

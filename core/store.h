@@ -40,6 +40,7 @@ struct store {
 	int lock;   /* the lock file */
 	char *path; /* absolute, for messages */
 	uint64_t opened_at; /* seconds since the epoch */
+	char boot[40]; /* id of this boot of the machine; empty when it cannot be read */
 
 	pthread_mutex_t id_lock;
 	struct store_range {

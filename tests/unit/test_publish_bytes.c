@@ -194,6 +194,31 @@ static void only_what_changed_is_read(void **state)
 }
 
 /* One that was removed or renamed since, too. */
+/* Sizes and times of files may have reached the disk without their bytes. */
+static void what_was_known_before_a_power_loss_is_read(void **state)
+{
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r");
+	autofree char *top = draft_path(place, run, "d");
+	autoclose int inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+	put_directory(place, run, "d");
+	put_file(place, run, "d/a", "a");
+	usleep(40000);
+	assert_int_equal(log_draft(place, run, "d"), 0);
+	reopen(place);
+	assert_true(place->store->boot[0] != '\0');
+	assert_true(inotify_add_watch(inotify, top, IN_OPEN) >= 0);
+	assert_int_equal(log_draft(place, run, "d"), 0);
+	expect_opened(inotify, "");
+	place->store->boot[0] ^= 1;
+	assert_int_equal(log_draft(place, run, "d"), 0);
+	expect_opened(inotify, "a ");
+	assert_int_equal(log_draft(place, run, "d"), 0);
+	expect_opened(inotify, "");
+	expect_clean(place);
+}
+
 static void what_is_known_goes_with_the_run(void **state)
 {
 	struct place *place = *state;
@@ -448,6 +473,7 @@ int main(void)
 		ON(memory, what_is_not_shared_is_not_marked),
 		ON(mixed, what_is_not_shared_is_not_marked),
 		EVERYWHERE(only_what_changed_is_read),
+		ON(memory, what_was_known_before_a_power_loss_is_read),
 		EVERYWHERE(what_is_known_goes_with_the_run),
 		EVERYWHERE(young_files_are_not_trusted),
 		ON(memory, a_change_meanwhile_is_seen),
