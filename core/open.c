@@ -178,7 +178,8 @@ static bool is_empty(int fd)
 	int more = directory_open(fd, ".", &dir);
 
 	while (more >= 0 && (more = directory_next(dir, &e)) > 0)
-		if (strcmp(e->d_name, "lost+found") != 0 && strcmp(e->d_name, NEW_MARKER) != 0)
+		if (strcmp(e->d_name, "lost+found") != 0 &&
+		    strcmp(e->d_name, NEW_MARKER) != 0)
 			return false;
 	return more == 0;
 }

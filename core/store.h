@@ -2,8 +2,8 @@
  * store.h - an open store: the key-value store, the blobs, the drafts' directory and the id ranges.
  *
  * On disk, below the store's directory (mode 0700):
- *   lineagefs-store   one line, "lineagefs store <schema>"; what makes a directory a store. It comes
- *                     first, and says 0 until the store has been made
+ *   lineagefs-store   one line, "lineagefs store <schema>"; what makes a directory a store. It
+ *                     comes first, and says 0 until the store has been made
  *   lock              flock(2)ed while a daemon has the store
  *   kv/               RocksDB
  *   blobs/            large blobs (core/blob.h)

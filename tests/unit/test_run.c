@@ -439,9 +439,10 @@ static void what_a_run_logged_is_no_input_of_it(void **state)
 	put_file(place, run, "m", "m");
 	assert_int_equal(log_draft(place, run, "m"), 0);
 	v = version_of(place, "m", 0);
-	assert_int_equal(run_declare_input(place->store, run, slice_str("in"), slice_str("m:latest"),
-					   &root_cred), -EINVAL);
-	expect_log(place, run, "error: inputs/in: EINVAL: the run has logged this itself: m:latest");
+	assert_int_equal(run_declare_input(place->store, run, slice_str("in"),
+					   slice_str("m:latest"), &root_cred), -EINVAL);
+	expect_log(place, run,
+		   "error: inputs/in: EINVAL: the run has logged this itself: m:latest");
 	assert_int_equal(edge_get(place->store->kv, EDGE_RUN_USES, run, v.id, &edge), -ENOENT);
 	assert_int_equal(run_declare_input(place->store, other, slice_str("in"), slice_str("m:v0"),
 					   &root_cred), 0);
