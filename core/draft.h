@@ -46,7 +46,7 @@ struct draft_area {
 	pthread_mutex_t logging; /* one log of a run at a time: outermost */
 	pthread_mutex_t unshare;
 	pthread_mutex_t mutex; /* of what follows */
-	pthread_cond_t closed; /* a writer went */
+	pthread_cond_t closed; /* a writer went, or a file got its own inode */
 	struct draft_writer *writers;
 	struct draft_top *tops;
 };
@@ -135,8 +135,9 @@ void draft_unmark_shared(int fd, const struct blob_id *id);
  * where one of its names is; name NULL: it has none left. With truncate the new file is empty, else
  * it has the bytes. Mode, owner, times and xattrs are kept. Under the exclusive lock, once all
  * names are moved, swap is called with a descriptor of the new inode, open for reading and writing,
- * that swap may duplicate. The caller holds no lock of the area. 0 also when it is not shared (any
- * more).
+ * that swap may duplicate. The caller holds no lock of the area, makes one call at a time for a file,
+ * and has opened fd since the last one: an inode that was replaced keeps its mark. 0 also when it is
+ * not shared (any more).
  */
 typedef int draft_swap(void *arg, int new_fd, const struct stat *st);
 int draft_unshare(struct draft_top *top, int fd, int directory, const char *name, bool truncate,

@@ -9,6 +9,7 @@
 
 #include "core/log.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -175,9 +176,11 @@ static int swap_inode(void *arg, int new_fd, const struct stat *st)
 	LOCKED(&f->area->mutex);
 	if (f->fd >= 0)
 		err = replace_fd(new_fd, O_PATH, f->fd);
-	/* Only readers: a writer would have come here before them. */
-	for (struct draft_handle *d = f->handles; d && err == 0; d = d->next)
+	for (struct draft_handle *d = f->handles; d && err == 0; d = d->next) {
+		/* A shared inode has none, and the node had that inode until now. */
+		assert(!d->writer);
 		err = replace_fd(new_fd, O_RDONLY, d->fd);
+	}
 	return err;
 }
 
@@ -220,17 +223,38 @@ static int open_shared(struct node *node, int *ret_fd, int *ret_directory, char 
 	return 1;
 }
 
+/*
+ * One at a time for a file: the second would take the inode that the first has replaced for the
+ * node's, as it was opened before.
+ */
+static void begin_unshare(struct draft_file *f)
+{
+	LOCKED(&f->area->mutex);
+	while (f->unsharing)
+		pthread_cond_wait(&f->area->closed, &f->area->mutex);
+	f->unsharing = true;
+}
+
+static void end_unshare(struct draft_file *f)
+{
+	LOCKED(&f->area->mutex);
+	f->unsharing = false;
+	pthread_cond_broadcast(&f->area->closed);
+}
+
 int draft_node_unshare(struct node *node, bool truncate)
 {
 	struct draft_file *f = draft_file(node);
 	autofree char *name = NULL;
 	autoclose int fd = -1;
-	int directory = -1;
-	int shared = open_shared(node, &fd, &directory, &name);
+	int directory = -1, err;
 
-	if (shared <= 0)
-		return shared;
-	return draft_unshare(f->top, fd, directory, name, truncate, swap_inode, node);
+	begin_unshare(f);
+	err = open_shared(node, &fd, &directory, &name);
+	if (err > 0)
+		err = draft_unshare(f->top, fd, directory, name, truncate, swap_inode, node);
+	end_unshare(f);
+	return err;
 }
 
 /*

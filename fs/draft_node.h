@@ -9,7 +9,7 @@
  * the same backing inode: hard links are one node.
  *
  * parent, name, fd and gone change under the area's exclusive lock, or, fd of a directory, under
- * the area's mutex; handles under the mutex.
+ * the area's mutex; handles and unsharing under the mutex.
  */
 #ifndef FS_DRAFT_NODE_H
 #define FS_DRAFT_NODE_H
@@ -29,6 +29,7 @@ struct draft_file {
 	mode_t type; /* type bits */
 	int fd;	     /* of a directory, or a pin; else -1 */
 	bool gone;   /* it has no name any more */
+	bool unsharing; /* it is being given an inode of its own: one thread at a time */
 	struct draft_handle *handles;
 };
 

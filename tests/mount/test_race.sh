@@ -1,0 +1,61 @@
+# Two callers at once: each loop here failed nearly every turn before what it guards was put right.
+# shellcheck shell=bash
+
+python() { # reads a script: M is the mount, put() writes a text in one write(2)
+	"$PYTHON" - "$MNT" 3<&0 <<'END' 2>"$T/python" || fail "$(tail -n 1 "$T/python")"
+import os, sys, threading, time
+M = sys.argv[1]
+def put(path, text):
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.write(fd, text)
+    finally:
+        os.close(fd)
+def together(*functions):
+    """Runs all at once; their first error is ours."""
+    errors = []
+    def guard(f):
+        try:
+            f()
+        except BaseException as e:
+            errors.append(e)
+    threads = [threading.Thread(target=guard, args=(f,)) for f in functions]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if errors:
+        raise errors[0]
+with open(3) as script:
+    exec(script.read())
+END
+}
+
+# Both find the file shared; only one of them may give it an inode of its own.
+test_two_writers_of_a_logged_file() {
+	start_mount
+	new_run r
+	mkdir "$OUT/d"
+	python <<'END'
+path = M + "/runs/r/outputs/d/a"
+with open(path, "wb") as f:
+    f.write(b"0" * 4000000)
+for turn in range(12):
+    put(M + "/runs/r/log", b"d\n")
+    both = threading.Barrier(2)
+    def writer(k):
+        both.wait()
+        fd = os.open(path, os.O_RDWR)
+        both.wait()
+        time.sleep(0.02)
+        os.pwrite(fd, b"%d:%02d" % (k, turn), k * 1000)
+        os.close(fd)
+    together(lambda: writer(1), lambda: writer(2))
+    with open(path, "rb") as f:
+        data = f.read()
+    for k in 1, 2:
+        got = data[k * 1000:k * 1000 + 4]
+        assert got == b"%d:%02d" % (k, turn), "turn %d: %r" % (turn, got)
+END
+	check_all_sums
+}
