@@ -171,7 +171,7 @@ static int pin_victim(const struct draft_spot *spot, int dir, const char *name,
 	*ret_node = NULL;
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	*ret_node = node_get_backing(spot->vfs->nodes, st.st_ino);
+	*ret_node = node_get_backing(spot->vfs->nodes, spot->area->run, st.st_ino);
 	if (!*ret_node)
 		return 0;
 	f = draft_file(*ret_node);
@@ -243,7 +243,7 @@ static struct node *node_at(const struct draft_spot *spot, int dir, const char *
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return NULL;
-	return node_get_backing(spot->vfs->nodes, st.st_ino);
+	return node_get_backing(spot->vfs->nodes, spot->area->run, st.st_ino);
 }
 
 static int rename_locked(const struct draft_spot *from, int dir, const char *name,

@@ -271,7 +271,7 @@ static int list_next(struct listing *listing, struct listed *ret)
 		return 1;
 	}
 	/* A node that got another backing inode keeps its number. */
-	known = node_get_backing(l->vfs->nodes, e->d_ino);
+	known = node_get_backing(l->vfs->nodes, l->dir->a, e->d_ino);
 	if (known) {
 		ret->ino = known->ino;
 		node_put(l->vfs->nodes, known);

@@ -71,11 +71,11 @@ static struct node *find_ino(struct node_table *t, uint64_t ino)
 	return n;
 }
 
-static struct node *find_backing(struct node_table *t, uint64_t backing)
+static struct node *find_backing(struct node_table *t, uint32_t run, uint64_t backing)
 {
 	struct node *n = t->by_backing[bucket(t, backing)];
 
-	while (n && n->backing != backing)
+	while (n && (n->backing != backing || n->a != run))
 		n = n->next_backing;
 	return n;
 }
@@ -158,10 +158,10 @@ struct node *node_get(struct node_table *t, uint64_t ino)
 	return n;
 }
 
-struct node *node_get_backing(struct node_table *t, uint64_t backing)
+struct node *node_get_backing(struct node_table *t, uint32_t run, uint64_t backing)
 {
 	LOCKED(&t->lock);
-	struct node *n = find_backing(t, backing);
+	struct node *n = find_backing(t, run, backing);
 
 	if (n)
 		n->references++;
@@ -208,7 +208,7 @@ struct node *node_intern(struct node_table *t, struct node *spec)
 	struct node *n;
 
 	pthread_mutex_lock(&t->lock);
-	n = spec->backing ? find_backing(t, spec->backing) : find_ino(t, spec->ino);
+	n = spec->backing ? find_backing(t, spec->a, spec->backing) : find_ino(t, spec->ino);
 	if (!n) {
 		if (t->count >= t->buckets)
 			grow(t);

@@ -59,3 +59,27 @@ for turn in range(12):
 END
 	check_all_sums
 }
+
+# The inodes of a finished run's drafts are used again while the kernel still knows the old files.
+test_new_files_beside_held_old_ones() {
+	start_mount
+	python <<'END'
+held = []
+for turn in range(25):
+    run = M + "/runs/r%d" % turn
+    os.mkdir(run)
+    draft = run + "/outputs/d%d" % turn
+    os.mkdir(draft)
+    for k in range(20):
+        put(draft + "/f%d" % k, b"%d.%d" % (turn, k))
+        held.append(os.open(draft + "/f%d" % k, os.O_PATH))
+    assert sorted(os.listdir(draft)) == sorted("f%d" % k for k in range(20))
+    for k in range(20):
+        with open(draft + "/f%d" % k, "rb") as f:
+            assert f.read() == b"%d.%d" % (turn, k)
+    put(run + "/state", b"finished\n")
+    # The janitor has taken the old files away when their inodes have no name.
+    os.stat(M + "/_status.json")
+    time.sleep(0.02)
+END
+}
