@@ -83,3 +83,31 @@ for turn in range(25):
     time.sleep(0.02)
 END
 }
+
+# A known file is written on and closed while another is hashed: its writer was there when the log
+# began, and is not when its turn comes.
+test_written_while_another_is_hashed() {
+	start_mount
+	new_run r
+	mkdir "$OUT/d"
+	python <<'END'
+run = M + "/runs/r"
+draft = run + "/outputs/d"
+put(draft + "/z", b"old")
+time.sleep(0.1)  # so that it is known the next time: the clock of files moves in ticks
+put(run + "/log", b"d\n")
+with open(draft + "/a", "wb") as f:
+    f.truncate(1 << 29)
+fd = os.open(draft + "/z", os.O_WRONLY)
+def finish():
+    put(run + "/state", b"finished\n")
+def write():
+    time.sleep(0.1)
+    os.write(fd, b"NEW")
+    os.close(fd)
+together(finish, write)
+with open(draft + "/z", "rb") as f:
+    got = f.read()
+assert got == b"NEW", "the version has %r" % got
+END
+}
