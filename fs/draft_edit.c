@@ -143,7 +143,8 @@ int draft_do_link(const struct draft_spot *spot, struct node *node, const char *
 	fd = change_fd(spot);
 	if (fd < 0)
 		return fd;
-	err = draft_node_path(node, &path);
+	/* The blob may be a link of its own. */
+	err = f->gone ? -ENOENT : draft_node_path(node, &path);
 	if (err < 0)
 		return err;
 	draft_touch(f->top, node->backing);

@@ -174,6 +174,13 @@ void node_hold(struct node_table *t, struct node *node)
 	node->references++;
 }
 
+void node_again(struct node_table *t, struct node *node)
+{
+	LOCKED(&t->lock);
+	node->lookups++;
+	node->references++;
+}
+
 void node_put(struct node_table *t, struct node *node)
 {
 	bool gone;
@@ -207,6 +214,7 @@ struct node *node_intern(struct node_table *t, struct node *spec)
 {
 	struct node *n;
 
+	assert(spec->kind);
 	pthread_mutex_lock(&t->lock);
 	n = spec->backing ? find_backing(t, spec->a, spec->backing) : find_ino(t, spec->ino);
 	if (!n) {

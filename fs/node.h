@@ -156,6 +156,8 @@ struct node *node_get(struct node_table *t, uint64_t ino);
  */
 struct node *node_get_backing(struct node_table *t, uint32_t run, uint64_t backing);
 void node_hold(struct node_table *t, struct node *node);
+/* One more lookup and reference of a node that the caller has: it got one more name. */
+void node_again(struct node_table *t, struct node *node);
 void node_put(struct node_table *t, struct node *node);
 /*
  * The table's node for what find or next filled, with one more lookup and a reference; takes over

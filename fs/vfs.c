@@ -333,7 +333,6 @@ int vfs_link(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, uint64_
 {
 	USE(dir, vfs, parent);
 	USE(use, vfs, ino);
-	struct node *again;
 	int err;
 
 	if (!dir.node || !use.node)
@@ -343,10 +342,8 @@ int vfs_link(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, uint64_
 	err = EDIT(dir.node, link)(vfs, call, use.node, dir.node, name);
 	if (err < 0)
 		return err;
-	/* The same node under one more name: one more lookup of it. */
-	again = node_intern(vfs->nodes, &(struct node){ .ino = use.node->ino,
-							.backing = use.node->backing });
-	return fill_entry(vfs, again, ret);
+	node_again(vfs->nodes, use.node);
+	return fill_entry(vfs, use.node, ret);
 }
 
 static int remove_name(struct vfs *vfs, const struct vfs_call *call, uint64_t parent,

@@ -79,12 +79,28 @@ static void a_rebased_node_is_found_by_its_new_inode(void **state)
 	node_table_free(t);
 }
 
+/* A name was linked to a node while it got another inode. */
+static void a_node_is_had_again_whatever_its_inode(void **state)
+{
+	struct node_table *t = node_table_new();
+	struct node *node = draft(t, 1, 7);
+
+	(void)state;
+	node_rebase(t, node, 8);
+	node_again(t, node);
+	assert_int_equal(node->lookups, 2);
+	drop(t, node);
+	drop(t, node);
+	node_table_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_backing_inode_is_one_node),
 		cmocka_unit_test(another_run_has_nodes_of_its_own),
 		cmocka_unit_test(a_rebased_node_is_found_by_its_new_inode),
+		cmocka_unit_test(a_node_is_had_again_whatever_its_inode),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
