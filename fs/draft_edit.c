@@ -20,16 +20,17 @@ static int change_fd(const struct draft_spot *spot)
 }
 
 /* A name appeared or went: drafts themselves, at the top, are a set that logging looks at. */
-static void touch_name(const struct draft_spot *spot)
+static void touch_name(const struct draft_spot *spot, const char *name)
 {
-	struct draft_top *names;
+	struct draft_top *top = draft_spot_top(spot, name);
 
-	draft_touch(spot->top, 0);
+	draft_touch(top, 0);
+	draft_top_put(top);
 	if (spot->parent)
 		return;
-	names = draft_top_get(spot->area, "");
-	draft_touch(names, 0);
-	draft_top_put(names);
+	top = draft_top_get(spot->area, "");
+	draft_touch(top, 0);
+	draft_top_put(top);
 }
 
 static int make(enum draft_make what, int fd, const char *name, mode_t mode, const char *target)
@@ -57,7 +58,7 @@ int draft_do_make(const struct draft_spot *spot, const struct vfs_call *call,
 	fd = change_fd(spot);
 	if (fd < 0)
 		return fd;
-	touch_name(spot);
+	touch_name(spot, name);
 	{
 		AS_CALLER(call);
 
@@ -71,13 +72,12 @@ int draft_do_make(const struct draft_spot *spot, const struct vfs_call *call,
 static int create_locked(const struct draft_spot *spot, const struct vfs_call *call,
 			 const char *name, mode_t mode, int flags, struct vfs_open *ret)
 {
-	struct node spec, *node;
 	struct stat st;
 	int fd, dir = change_fd(spot);
 
 	if (dir < 0)
 		return dir;
-	touch_name(spot);
+	touch_name(spot, name);
 	{
 		AS_CALLER(call);
 
@@ -91,9 +91,7 @@ static int create_locked(const struct draft_spot *spot, const struct vfs_call *c
 		close(fd);
 		return err;
 	}
-	draft_fill(spot, name, &st, &spec);
-	node = node_intern(spot->vfs->nodes, &spec);
-	ret->handle = draft_handle_new(node, fd, flags, st.st_ino);
+	ret->handle = draft_handle_new(draft_intern(spot, name, &st), fd, flags, st.st_ino);
 	ret->keep_cache = true;
 	return 0;
 }
@@ -212,7 +210,7 @@ int draft_do_remove(const struct draft_spot *spot, const char *name, bool direct
 	err = pin_victim(spot, dir, name, &victim, &last);
 	if (err < 0)
 		return err;
-	touch_name(spot);
+	touch_name(spot, name);
 	err = unlinkat(dir, name, directory ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
 	settle_victim(spot, victim, last, err == 0);
 	return err;
@@ -292,8 +290,8 @@ int draft_do_rename(const struct draft_spot *from, const char *name, const struc
 	to_dir = dir < 0 ? dir : change_fd(to);
 	if (to_dir < 0)
 		return to_dir;
-	touch_name(from);
-	touch_name(to);
+	touch_name(from, name);
+	touch_name(to, new_name);
 	return rename_locked(from, dir, name, to, to_dir, new_name, flags);
 }
 

@@ -42,8 +42,8 @@ static inline struct draft_file *draft_file(const struct node *node)
 struct draft_spot {
 	struct vfs *vfs;
 	struct draft_area *area;
-	struct draft_top *top;
-	struct node *parent; /* NULL: outputs/ */
+	struct draft_top *top; /* NULL in outputs/: every name has its own */
+	struct node *parent;   /* NULL: outputs/ */
 };
 
 /* Room for "/proc/self/fd/<n>/<name>". */
@@ -60,11 +60,15 @@ int draft_may_change(const struct draft_area *area);
 int draft_node_stat(struct node *node, struct stat *st);
 /* A path that leads to the node, for calls that follow links only at the end. */
 int draft_node_path(struct node *node, struct draft_path *ret);
-/* Fills a node for a name in a directory. */
+/*
+ * The node of a name in a directory. It is in the table before the lock goes: afterwards the name
+ * may be another's, or the file have another inode.
+ */
 int draft_lookup(const struct draft_spot *spot, const char *name, struct node *ret);
-/* The same when its stat is known. */
-void draft_fill(const struct draft_spot *spot, const char *name, const struct stat *st,
-		struct node *ret);
+/* The same when its stat is known; with one more lookup, and a reference. */
+struct node *draft_intern(const struct draft_spot *spot, const char *name, const struct stat *st);
+/* The draft that a name in a directory belongs to, to be put back: names are moved among drafts. */
+struct draft_top *draft_spot_top(const struct draft_spot *spot, const char *name);
 /* The spot of a draft's directory node; holds nothing. */
 struct draft_spot draft_spot_of(struct node *dir);
 

@@ -114,29 +114,37 @@ int draft_node_path(struct node *node, struct draft_path *ret)
 	return 0;
 }
 
-void draft_fill(const struct draft_spot *spot, const char *name, const struct stat *st,
-		struct node *ret)
+struct draft_top *draft_spot_top(const struct draft_spot *spot, const char *name)
+{
+	if (!spot->parent)
+		return draft_top_get(spot->area, name);
+	draft_top_hold(spot->top);
+	return spot->top;
+}
+
+struct node *draft_intern(const struct draft_spot *spot, const char *name, const struct stat *st)
 {
 	struct draft_file *f = xcalloc(1, sizeof(*f));
+	struct node spec;
 
 	f->vfs = spot->vfs;
 	f->area = spot->area;
-	f->top = spot->top;
+	f->top = draft_spot_top(spot, name);
 	f->parent = spot->parent;
 	f->name = xstrdup(name);
 	f->type = st->st_mode & S_IFMT;
 	f->fd = -1;
 	draft_area_hold(f->area);
-	draft_top_hold(f->top);
 	if (f->parent)
 		node_hold(f->vfs->nodes, f->parent);
-	*ret = (struct node){
+	spec = (struct node){
 		.ino = ino_of_number(INO_DRAFT, st->st_ino),
 		.backing = st->st_ino,
 		.kind = &kind_draft,
 		.a = f->area->run,
 		.data = f,
 	};
+	return node_intern(spot->vfs->nodes, &spec);
 }
 
 void draft_release(struct node *node)
@@ -166,7 +174,7 @@ int draft_lookup(const struct draft_spot *spot, const char *name, struct node *r
 		return fd;
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	draft_fill(spot, name, &st, ret);
+	*ret = (struct node){ .interned = draft_intern(spot, name, &st) };
 	return 0;
 }
 

@@ -12,24 +12,21 @@
 #include <stdio.h>
 
 /* The area of the run, to be put back; -EROFS when it has finished. */
-static int outputs_spot(struct vfs *vfs, struct node *dir, const char *name,
-			struct draft_spot *ret)
+static int outputs_spot(struct vfs *vfs, struct node *dir, struct draft_spot *ret)
 {
 	struct draft_area *area;
 	int err = draft_area_get(vfs->store, dir->a, &area);
 
 	if (err < 0)
 		return err;
-	*ret = (struct draft_spot){ vfs, area, draft_top_get(area, name), NULL };
+	*ret = (struct draft_spot){ vfs, area, NULL, NULL };
 	return 0;
 }
 
 static void spot_put(struct draft_spot *spot)
 {
-	if (!spot->area)
-		return;
-	draft_top_put(spot->top);
-	draft_area_put(spot->area);
+	if (spot->area)
+		draft_area_put(spot->area);
 }
 
 static void logged_node(uint32_t run, uint32_t version, struct node *ret)
@@ -81,7 +78,7 @@ static int find_logged(struct vfs *vfs, uint32_t run, const char *child, struct 
 static int find_draft(struct vfs *vfs, struct node *dir, const char *child, struct node *ret)
 {
 	AUTO(spot_put) struct draft_spot spot = { 0 };
-	int err = outputs_spot(vfs, dir, child, &spot);
+	int err = outputs_spot(vfs, dir, &spot);
 
 	if (err < 0)
 		return err;
@@ -137,7 +134,7 @@ static void add_name(struct outputs_listing *l, const char *name, uint64_t ino, 
 static int list_drafts(struct outputs_listing *l)
 {
 	AUTO(spot_put) struct draft_spot spot = { 0 };
-	int err = outputs_spot(l->vfs, l->dir, "", &spot);
+	int err = outputs_spot(l->vfs, l->dir, &spot);
 	struct listing *drafts;
 	struct listed e;
 
@@ -318,7 +315,7 @@ static int make_spot(struct vfs *vfs, const struct vfs_call *call, struct node *
 	int err = check_name(vfs, call, name);
 
 	if (err == 0)
-		err = outputs_spot(vfs, dir, name, ret);
+		err = outputs_spot(vfs, dir, ret);
 	return err == -ENOENT ? -EROFS : err;
 }
 
@@ -391,7 +388,7 @@ static int outputs_link(struct vfs *vfs, const struct vfs_call *call, struct nod
 static int remove_draft(struct vfs *vfs, struct node *dir, const char *name, bool directory)
 {
 	AUTO(spot_put) struct draft_spot spot = { 0 };
-	int err = outputs_spot(vfs, dir, name, &spot);
+	int err = outputs_spot(vfs, dir, &spot);
 
 	if (err == 0)
 		err = draft_do_remove(&spot, name, directory);
@@ -427,7 +424,7 @@ static int outputs_rename(struct vfs *vfs, const struct vfs_call *call, struct n
 	if (err == 0 && flags & RENAME_EXCHANGE)
 		err = check_name(vfs, call, name);
 	if (err == 0)
-		err = outputs_spot(vfs, dir, name, &from);
+		err = outputs_spot(vfs, dir, &from);
 	if (err == 0)
 		err = draft_do_rename(&from, name, &to, new_name, flags);
 	return err == -ENOENT ? -EROFS : sealed_if_stale(err);

@@ -212,8 +212,12 @@ void node_forget(struct node_table *t, uint64_t ino, uint64_t lookups)
 
 struct node *node_intern(struct node_table *t, struct node *spec)
 {
-	struct node *n;
+	struct node *n = spec->interned;
 
+	if (n) {
+		*spec = (struct node){ 0 };
+		return n;
+	}
 	assert(spec->kind);
 	pthread_mutex_lock(&t->lock);
 	n = spec->backing ? find_backing(t, spec->a, spec->backing) : find_ino(t, spec->ino);

@@ -50,6 +50,11 @@ struct node {
 	uint32_t a, b; /* ids, as the class says */
 	char *name;    /* of kinds that are found by it: a role, a run's name, ...; owned */
 	void *data;    /* of kinds that have more to remember; kind->release frees it */
+	/*
+	 * Nothing else is set: find had to intern the node under a lock of its own. With the lookup
+	 * and the reference that node_intern() is to give.
+	 */
+	struct node *interned;
 
 	/* Of the table. */
 	uint64_t backing; /* drafts: inode of the backing file; else 0 */
@@ -100,7 +105,7 @@ struct node_xattrs {
 /*
  * One kind of path. A hook gets the node; one that is left out has one default answer, in node.c.
  * find and next come from the same order and agree. What they fill is a node without lookups, not
- * in the table yet: ino, kind, ids, name (owned), data (owned).
+ * in the table yet: ino, kind, ids, name (owned), data (owned); or interned.
  */
 struct node_kind {
 	const char *name; /* of the kind, for messages */

@@ -111,3 +111,42 @@ with open(draft + "/z", "rb") as f:
 assert got == b"NEW", "the version has %r" % got
 END
 }
+
+# A file is looked up while it gets an inode of its own: it stays one node, with one number.
+test_looked_up_while_it_is_replaced() {
+	start_mount
+	new_run r
+	mkdir "$OUT/d"
+	python <<'END'
+run = M + "/runs/r"
+draft = run + "/outputs/d"
+with open(draft + "/a", "wb") as f:
+    f.write(os.urandom(70000))
+number = os.stat(draft + "/a").st_ino
+done = False
+def lister():
+    while not done:
+        os.listdir(draft)
+def writer():
+    global done
+    try:
+        for turn in range(150):
+            put(run + "/log", b"d\n")
+            reader = os.open(draft + "/a", os.O_RDONLY)
+            data = b"turn %04d" % turn
+            fd = os.open(draft + "/a", os.O_WRONLY)
+            os.pwrite(fd, data, 0)
+            os.close(fd)
+            got = os.pread(reader, len(data), 0)
+            os.close(reader)
+            assert got == data, "turn %d: the reader has %r" % (turn, got)
+            with open(draft + "/a", "rb") as f:
+                got = f.read(len(data))
+            assert got == data, "turn %d: read %r" % (turn, got)
+            assert os.stat(draft + "/a").st_ino == number, "turn %d: another number" % turn
+    finally:
+        done = True
+together(writer, lister, lister, lister)
+END
+	check_all_sums
+}
