@@ -396,7 +396,6 @@ static int set_owner(struct node *node, const struct draft_path *path, const str
 	    fchownat(AT_FDCWD, path->text, what & VFS_SET_UID ? set->st_uid : (uid_t)-1,
 		     what & VFS_SET_GID ? set->st_gid : (gid_t)-1, flags) < 0)
 		return -errno;
-	/* Never of a symbolic link: the kernel does not ask for that. */
 	if (what & VFS_SET_MODE && fchmodat(AT_FDCWD, path->text, set->st_mode & 07777, 0) < 0)
 		return -errno;
 	return 0;
@@ -457,6 +456,11 @@ int draft_set_attr(struct vfs *vfs, const struct vfs_call *call, struct node *no
 
 	(void)call;
 	(void)handle;
+	/* truncate(2) and, before Linux 6.6, fchmodat(2) would follow a link. */
+	if (what & VFS_SET_MODE && S_ISLNK(f->type))
+		return -EOPNOTSUPP;
+	if (what & VFS_SET_SIZE && !S_ISREG(f->type))
+		return S_ISDIR(f->type) ? -EISDIR : -EINVAL;
 	if (what & VFS_SET_MODE && !S_ISDIR(f->type) && set->st_mode & SET_ID)
 		return -EPERM;
 	for (;;) {
