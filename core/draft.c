@@ -378,41 +378,6 @@ void draft_area_end(struct draft_area *area)
 	store_wake_janitor(area->store);
 }
 
-int remove_tree(int directory, const char *name)
-{
-	int first = 0, fd;
-	DIR *dir;
-
-	if (unlinkat(directory, name, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return -errno;
-	fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == EACCES) {
-		if (fchmodat(directory, name, 0700, 0) == 0)
-			fd = openat(directory, name,
-				    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	}
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
-		return -errno;
-	for (struct dirent *e; (e = readdir(dir));) {
-		int err;
-
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-			continue;
-		err = remove_tree(fd, e->d_name);
-		if (err == -EACCES && fchmod(fd, 0700) == 0)
-			err = remove_tree(fd, e->d_name);
-		if (err < 0 && first == 0)
-			first = err;
-	}
-	closedir(dir);
-	if (unlinkat(directory, name, AT_REMOVEDIR) < 0 && first == 0)
-		first = -errno;
-	return first;
-}
-
 /* Are the drafts of this run to go: true for finished runs, and for old failed ones. */
 static bool is_stale(struct store *store, uint32_t id, uint64_t keep_seconds, bool *ret_keep_empty)
 {

@@ -152,7 +152,9 @@ void draft_area_end(struct draft_area *area);
  */
 int draft_sweep(struct store *store, uint64_t keep_seconds);
 
-/* Removes a directory and all below it; -errno of the first failure, after trying everything. */
+/*
+ * Removes a directory and all below it, however deep; -errno of a failure, after trying everything.
+ */
 int remove_tree(int directory, const char *name);
 
 #endif

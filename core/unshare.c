@@ -136,30 +136,95 @@ static bool leads_to(int directory, const char *name, ino_t ino)
 	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == ino;
 }
 
-/* Moves every name of the old inode at or below this one. Only for hard-linked files. */
-static int move_names_below(struct unsharing *u, int directory, const char *name,
-			    unsigned char type)
-{
-	int fd, err = 0;
+/* A walk through a draft: only the directory it is in is open, so depth costs 8 bytes a level. */
+struct descent {
 	DIR *dir;
+	long *places; /* where to go on in each directory above */
+	size_t depth, cap;
+};
 
-	if (type != DT_DIR && type != DT_UNKNOWN)
-		return leads_to(directory, name, u->old_ino) ? move_name(u, directory, name) : 0;
-	fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
-		return leads_to(directory, name, u->old_ino) ? move_name(u, directory, name) : 0;
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
-		return -errno;
-	for (struct dirent *e; err == 0 && (e = readdir(dir));) {
-		bool dots = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
+static int enter(struct descent *d, int at, const char *name)
+{
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
-		/* The listing has the inode number: other files cost nothing. */
-		if (!dots && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN ||
-			      e->d_ino == u->old_ino))
-			err = move_names_below(u, fd, e->d_name, e->d_type);
+	if (!dir) {
+		int err = -errno;
+
+		if (fd >= 0)
+			close(fd);
+		return err;
 	}
-	closedir(dir);
+	if (d->dir)
+		closedir(d->dir);
+	d->dir = dir;
+	return 0;
+}
+
+static int descend(struct descent *d, const char *name)
+{
+	long place = telldir(d->dir);
+	int err = enter(d, dirfd(d->dir), name);
+
+	if (err < 0)
+		return err;
+	d->places = xgrow(d->places, &d->cap, d->depth + 1, sizeof(*d->places));
+	d->places[d->depth++] = place;
+	return 0;
+}
+
+/* The exclusive lock keeps the directory where it is. */
+static int ascend(struct descent *d)
+{
+	int err = enter(d, dirfd(d->dir), "..");
+
+	if (err == 0)
+		seekdir(d->dir, d->places[--d->depth]);
+	return err;
+}
+
+/* One entry: moved if it is a name of the old inode, entered if it is a directory. */
+static int move_entry(struct unsharing *u, struct descent *d, const struct dirent *e)
+{
+	int err = -ENOTDIR;
+
+	if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+		return 0;
+	if (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN)
+		err = descend(d, e->d_name);
+	if (err != -ENOTDIR && err != -ELOOP)
+		return err;
+	/* The listing has the inode number: other files cost nothing. */
+	if (e->d_ino != u->old_ino || !leads_to(dirfd(d->dir), e->d_name, u->old_ino))
+		return 0;
+	return move_name(u, dirfd(d->dir), e->d_name);
+}
+
+/* Moves every name of the old inode in the draft. Only for hard-linked files. */
+static int move_all_names(struct unsharing *u)
+{
+	const char *name = u->top->name;
+	struct descent d = { 0 };
+	int err = enter(&d, u->top->area->fd, name);
+
+	if (err == -ENOTDIR || err == -ELOOP)
+		return leads_to(u->top->area->fd, name, u->old_ino) ?
+			       move_name(u, u->top->area->fd, name) : 0;
+	while (err == 0) {
+		struct dirent *e = (errno = 0, readdir(d.dir));
+
+		if (e)
+			err = move_entry(u, &d, e);
+		else if (errno || d.depth == 0)
+			break;
+		else
+			err = ascend(&d);
+	}
+	if (err == 0)
+		err = -errno;
+	if (d.dir)
+		closedir(d.dir);
+	free(d.places);
 	return err;
 }
 
@@ -170,7 +235,7 @@ static int move_names(struct unsharing *u, int directory, const char *name, nlin
 	if (name && leads_to(directory, name, u->old_ino))
 		err = move_name(u, directory, name);
 	if (err == 0 && u->moved < names)
-		err = move_names_below(u, u->top->area->fd, u->top->name, DT_UNKNOWN);
+		err = move_all_names(u);
 	return err;
 }
 

@@ -116,10 +116,23 @@ static bool take_out(struct node_table *t, struct node *n)
 	return true;
 }
 
+/* A node may hold the last reference of its parent, and so on up: depth must not cost stack. */
 static void destroy(struct node *n)
 {
-	node_spec_release(n);
-	free(n);
+	static _Thread_local struct node *doomed;
+	static _Thread_local bool under_way;
+
+	n->next_ino = doomed;
+	doomed = n;
+	if (under_way)
+		return;
+	under_way = true;
+	while ((n = doomed)) {
+		doomed = n->next_ino;
+		node_spec_release(n);
+		free(n);
+	}
+	under_way = false;
 }
 
 void node_table_free(struct node_table *t)

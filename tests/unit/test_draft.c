@@ -1,6 +1,7 @@
 /* The contract of core/draft.h: who writes, and how a draft gets an inode of its own again. */
 #include "store_place.h"
 
+#include <sys/resource.h>
 #include <time.h>
 
 #define LARGE (BLOB_PACK_MAX + 4096)
@@ -494,6 +495,89 @@ static void trees_are_removed(void **state)
 	assert_int_equal(remove_tree(fd, "d"), 0);
 }
 
+#define DEEP 3000
+
+/* Directories named d in d in ..., from a path on; returns the innermost. */
+static int make_deep(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (unsigned i = 0; i < DEEP; i++) {
+		int below;
+
+		assert_int_equal(mkdirat(fd, "d", 0755), 0);
+		below = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(below >= 0);
+		close(fd);
+		fd = below;
+	}
+	return fd;
+}
+
+/* Leaves room for a few descriptors more than there are now. */
+static struct rlimit few_descriptors(void)
+{
+	struct rlimit limit, few;
+	int next = dup(0);
+
+	close(next);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	few = (struct rlimit){ (rlim_t)next + 20, limit.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	return limit;
+}
+
+static void depth_costs_no_descriptors(void **state)
+{
+	struct place *place = *state;
+	struct opened o;
+	autofree char *top = NULL, *name = NULL;
+	autoclose int fd = -1, deep = -1;
+	struct rlimit limit;
+	int unshared, removed;
+
+	open_area(&o, place, "d");
+	put_directory(place, o.run, "d");
+	put_large(place, o.run, "d/f", 1, LARGE);
+	assert_int_equal(log_draft(place, o.run, "d"), 0);
+	top = draft_path(place, o.run, "");
+	fd = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	name = draft_path(place, o.run, "d");
+	deep = make_deep(name);
+	assert_int_equal(linkat(fd, "d/f", deep, "g", 0), 0);
+	limit = few_descriptors();
+	unshared = unshare_at(&o, "d/f", "f", false);
+	removed = remove_tree(fd, "d");
+	setrlimit(RLIMIT_NOFILE, &limit);
+	assert_int_equal(unshared, 0);
+	assert_int_equal(o.swapped.st_nlink, 2);
+	assert_int_equal(removed, 0);
+	assert_int_equal(faccessat(fd, "d", F_OK, AT_SYMLINK_NOFOLLOW), -1);
+	close_area(&o);
+}
+
+/* The names that directories are given on the way up may be taken. */
+static void removed_trees_have_any_names(void **state)
+{
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r");
+	autofree char *dir = draft_path(place, run, "");
+	autoclose int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	put_directory(place, run, "d");
+	put_directory(place, run, "d/lifted.1");
+	put_directory(place, run, "d/lifted.1/lifted.0");
+	put_file(place, run, "d/lifted.1/lifted.0/f", "x");
+	put_directory(place, run, "d/a");
+	put_directory(place, run, "d/a/b");
+	put_directory(place, run, "d/a/b/c");
+	put_directory(place, run, "d/a/b/c/d");
+	put_directory(place, run, "d/a/empty");
+	put_file(place, run, "d/lifted.0", "x");
+	assert_int_equal(remove_tree(fd, "d"), 0);
+	assert_int_equal(faccessat(fd, "d", F_OK, AT_SYMLINK_NOFOLLOW), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -508,6 +592,8 @@ int main(void)
 		ON(mixed, truncation_copies_nothing),
 		ON(mixed, all_names_move),
 		ON(mixed, all_names_move_from_under_a_stale_mark),
+		ON(mixed, depth_costs_no_descriptors),
+		ON(memory, removed_trees_have_any_names),
 		ON(mixed, a_stale_mark_on_two_names),
 		ON(mixed, an_unlinked_file_is_copied_too),
 		ON(mixed, holes_stay_holes),

@@ -94,6 +94,33 @@ static void a_node_is_had_again_whatever_its_inode(void **state)
 	node_table_free(t);
 }
 
+static struct node_table *chain_table;
+
+static void put_parent(struct node *node)
+{
+	if (node->data)
+		node_put(chain_table, node->data);
+}
+
+/* Directories a million deep, of which only the last is known when it goes. */
+static void a_long_chain_of_nodes_goes(void **state)
+{
+	static const struct node_kind link = { .name = "link", .release = put_parent };
+	struct node *last = NULL;
+
+	(void)state;
+	chain_table = node_table_new();
+	for (uint64_t i = 1; i <= 1000000; i++) {
+		struct node spec = { .ino = i, .kind = &link, .data = last };
+
+		last = node_intern(chain_table, &spec);
+		node_forget(chain_table, i, 1);
+	}
+	node_put(chain_table, last);
+	assert_null(node_get(chain_table, 1));
+	node_table_free(chain_table);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -101,6 +128,7 @@ int main(void)
 		cmocka_unit_test(another_run_has_nodes_of_its_own),
 		cmocka_unit_test(a_rebased_node_is_found_by_its_new_inode),
 		cmocka_unit_test(a_node_is_had_again_whatever_its_inode),
+		cmocka_unit_test(a_long_chain_of_nodes_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
