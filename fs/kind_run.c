@@ -269,7 +269,10 @@ int state_accept(struct vfs *vfs, const struct vfs_call *call, struct node *node
 		return refuse_command(vfs, node->a, "not a state", word);
 	err = state == RUN_FINISHED ? publish(vfs->store, &finish) :
 				      run_set_state(vfs->store, node->a, state);
-	if (err == 0)
-		forget_state(vfs, node->a);
-	return err;
+	if (err < 0)
+		return err;
+	forget_state(vfs, node->a);
+	/* Whoever sees the new state sees what came of it. */
+	vfs_settle(vfs);
+	return 0;
 }

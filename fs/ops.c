@@ -160,6 +160,13 @@ static void queue_inode(void *arg, uint64_t ino)
 	notifier_inode(ops->notifier, ino);
 }
 
+static void settle(void *arg)
+{
+	struct ops *ops = arg;
+
+	notifier_settle(ops->notifier);
+}
+
 /* Mounting. */
 
 /* fsname may hold anything; libfuse takes a comma for the next option. */
@@ -292,7 +299,7 @@ static int run_loop(struct ops *ops)
 
 int ops_serve(struct ops *ops)
 {
-	const struct vfs_notify notify = { ops, queue_entry, queue_inode };
+	const struct vfs_notify notify = { ops, queue_entry, queue_inode, settle };
 	int err;
 
 	ops->server = pthread_self();
@@ -306,7 +313,7 @@ int ops_serve(struct ops *ops)
 
 void ops_unmount(struct ops *ops)
 {
-	const struct vfs_notify nobody = { NULL, NULL, NULL };
+	const struct vfs_notify nobody = { NULL, NULL, NULL, NULL };
 
 	if (!ops)
 		return;

@@ -48,6 +48,12 @@ void vfs_forget_cached(struct vfs *vfs, uint64_t ino)
 		vfs->notify.inode(vfs->notify.arg, ino);
 }
 
+void vfs_settle(struct vfs *vfs)
+{
+	if (vfs->notify.settle)
+		vfs->notify.settle(vfs->notify.arg);
+}
+
 /* The supplementary groups of the caller, from /proc: only asked when they decide. */
 static bool in_group(const struct cred *cred, gid_t gid)
 {

@@ -21,12 +21,14 @@ struct store;
 /*
  * Called by the vfs when cached knowledge of the kernel became wrong. May be called with locks of
  * the vfs held and from threads that serve a request, so it only queues; a thread of its own tells
- * the kernel. NULL functions: nobody caches.
+ * the kernel. settle waits until it has told all of that: called without locks, and only in what may
+ * be slow (vfs_write_is_slow). NULL functions: nobody caches.
  */
 struct vfs_notify {
 	void *arg;
 	void (*entry)(void *arg, uint64_t parent, const char *name);
 	void (*inode)(void *arg, uint64_t ino);
+	void (*settle)(void *arg);
 };
 
 /* The store stays the caller's and outlives the vfs. */

@@ -23,6 +23,8 @@ struct cred vfs_cred(const struct vfs_call *call);
 /* Tells the kernel to forget a name, or what it cached of a node. */
 void vfs_forget_name(struct vfs *vfs, uint64_t parent, const char *name);
 void vfs_forget_cached(struct vfs *vfs, uint64_t ino);
+/* Waits until the kernel has done so. Only in slow operations, without locks. */
+void vfs_settle(struct vfs *vfs);
 
 /* The attributes of a node, whole; how long they hold. */
 int vfs_attr(struct vfs *vfs, struct node *node, struct stat *ret, double *ret_ttl);

@@ -150,3 +150,24 @@ together(writer, lister, lister, lister)
 END
 	check_all_sums
 }
+
+# Once the state is written, the drafts are links: nobody sees what they were.
+test_ended_at_once() {
+	start_mount
+	python <<'END'
+for turn in range(8):
+    run = M + "/runs/r%d" % turn
+    os.mkdir(run)
+    names = ["%s/outputs/d%d" % (run, n) for n in range(100)]
+    for name in names:
+        os.mkdir(name)
+        put(name + "/f", b"%d" % turn)
+    for name in names:
+        os.stat(name)
+    put(run + "/state", b"finished\n")
+    mode = os.stat(run + "/outputs").st_mode
+    stale = [name for name in reversed(names) if not os.path.islink(name)]
+    assert not stale, "turn %d: %d drafts are none yet" % (turn, len(stale))
+    assert mode & 0o222 == 0, "turn %d: still writable" % turn
+END
+}
