@@ -13,6 +13,14 @@ struct text_handle {
 	struct buf text;
 	bool append;
 	bool dirty; /* something is not accepted yet */
+	/*
+	 * Opened with O_TRUNC and not written to yet. Shells close a spare descriptor before they
+	 * write, so the first flush does not make it an empty text: that would be lost that a write
+	 * leaves alone when it is refused. A second one does, or the release.
+	 */
+	bool truncated;
+	bool flushed;
+	struct vfs_call opener; /* at the release there is no other */
 };
 
 static ssize_t text_read(struct handle *h, void *to, size_t len, off_t offset)
@@ -54,6 +62,7 @@ static ssize_t text_write(struct handle *h, const struct vfs_call *call, const v
 	if (h->node->kind->commands)
 		return command_write(t, call, from, len);
 	LOCKED(&t->lock);
+	t->truncated = false;
 	if (t->append)
 		at = t->text.len;
 	if (at > TEXT_MAX || len > TEXT_MAX - at)
@@ -82,8 +91,11 @@ static int text_flush(struct handle *h, const struct vfs_call *call)
 	if (h->node->kind->commands)
 		return 0;
 	LOCKED(&t->lock);
+	t->dirty |= t->truncated && t->flushed;
+	t->flushed = true;
 	if (!t->dirty)
 		return 0;
+	t->truncated = false;
 	err = accept_text(t, call, buf_slice(&t->text));
 	t->dirty = false;
 	return err;
@@ -93,6 +105,8 @@ static void text_release(struct handle *h)
 {
 	struct text_handle *t = container_of(h, struct text_handle, handle);
 
+	if (t->truncated)
+		accept_text(t, &t->opener, slice("", 0));
 	buf_release(&t->text);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
@@ -113,21 +127,21 @@ int handle_open_text(struct vfs *vfs, const struct vfs_call *call, struct node *
 	struct text_handle *t;
 	int err = 0;
 
-	(void)call;
 	if (writes && !kind->accept)
 		return node_refuse(node);
 	t = xcalloc(1, sizeof(*t));
 	t->handle = (struct handle){ &text_ops, vfs, node };
 	pthread_mutex_init(&t->lock, NULL);
 	t->append = flags & O_APPEND;
-	if ((flags & O_TRUNC) && !kind->commands)
-		t->dirty = true;
-	else
+	t->opener = *call;
+	t->opener.interrupted = NULL;
+	if (!(flags & O_TRUNC) || kind->commands)
 		err = kind->render(vfs, node, &t->text);
 	if (err < 0) {
 		text_release(&t->handle);
 		return err;
 	}
+	t->truncated = (flags & O_TRUNC) && !kind->commands;
 	*ret = (struct vfs_open){ .handle = &t->handle, .direct_io = !kind->sealed,
 				  .keep_cache = kind->sealed };
 	return 0;
