@@ -147,6 +147,42 @@ int handle_open_text(struct vfs *vfs, const struct vfs_call *call, struct node *
 	return 0;
 }
 
+static int resize(struct text_handle *t, const struct vfs_call *call, size_t size)
+{
+	int err;
+
+	LOCKED(&t->lock);
+	while (t->text.len < size)
+		buf_add_char(&t->text, '\0');
+	t->text.len = size;
+	if (t->text.data)
+		t->text.data[size] = '\0';
+	t->truncated = false;
+	err = accept_text(t, call, buf_slice(&t->text));
+	t->dirty = err < 0;
+	return err;
+}
+
+int handle_resize_text(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		       struct handle *handle, off_t size)
+{
+	struct vfs_open open;
+	int err;
+
+	if (node->kind->commands)
+		return 0;
+	if (size < 0 || size > (off_t)TEXT_MAX)
+		return -EFBIG;
+	if (handle && handle->ops == &text_ops)
+		return resize(container_of(handle, struct text_handle, handle), call, (size_t)size);
+	err = handle_open_text(vfs, call, node, O_WRONLY, &open);
+	if (err < 0)
+		return err;
+	err = resize(container_of(open.handle, struct text_handle, handle), call, (size_t)size);
+	text_release(open.handle);
+	return err;
+}
+
 /* The listing of kinds that have fixed children and next. A cookie is an entry's place. */
 struct child_listing {
 	struct listing listing;

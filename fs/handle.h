@@ -53,6 +53,9 @@ struct listing {
 /* Opens a text: rendered once, now. flags as of open(2). */
 int handle_open_text(struct vfs *vfs, const struct vfs_call *call, struct node *node, int flags,
 		     struct vfs_open *ret);
+/* truncate(2) of a text, or with its handle ftruncate(2). What commands write has no size. */
+int handle_resize_text(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		       struct handle *handle, off_t size);
 
 /* A directory handle over a kind's listing, or over fixed children and next. */
 int handle_open_directory(struct vfs *vfs, struct node *node, struct vfs_open *ret);

@@ -238,11 +238,12 @@ int vfs_getattr(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, stru
 /*
  * What chmod, touch and `>` mean for what has no hook: a text that is written anyway has no times.
  */
-static int set_text_attr(const struct node *node, unsigned what)
+static int set_text_attr(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+			 struct handle *handle, const struct stat *set, unsigned what)
 {
-	if (node->kind->accept && !(what & (VFS_SET_MODE | VFS_SET_UID | VFS_SET_GID)))
-		return 0;
-	return node_refuse(node);
+	if (!node->kind->accept || what & (VFS_SET_MODE | VFS_SET_UID | VFS_SET_GID))
+		return node_refuse(node);
+	return what & VFS_SET_SIZE ? handle_resize_text(vfs, call, node, handle, set->st_size) : 0;
 }
 
 int vfs_setattr(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, struct handle *handle,
@@ -256,7 +257,7 @@ int vfs_setattr(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, stru
 	if (use.node->kind->set_attr)
 		err = use.node->kind->set_attr(vfs, call, use.node, handle, set, what);
 	else
-		err = set_text_attr(use.node, what);
+		err = set_text_attr(vfs, call, use.node, handle, set, what);
 	return err < 0 ? err : vfs_attr(vfs, use.node, ret, ret_ttl);
 }
 
