@@ -62,7 +62,6 @@ static int area_open(struct store *store, uint32_t run_id, struct draft_area **r
 	pthread_rwlock_init(&area->lock, &prefer);
 	pthread_rwlockattr_destroy(&prefer);
 	pthread_mutex_init(&area->logging, NULL);
-	pthread_mutex_init(&area->unshare, NULL);
 	pthread_mutex_init(&area->mutex, NULL);
 	pthread_cond_init(&area->closed, NULL);
 	*ret = area;
@@ -111,7 +110,6 @@ void draft_area_put(struct draft_area *area)
 	close(area->fd);
 	pthread_rwlock_destroy(&area->lock);
 	pthread_mutex_destroy(&area->logging);
-	pthread_mutex_destroy(&area->unshare);
 	pthread_mutex_destroy(&area->mutex);
 	pthread_cond_destroy(&area->closed);
 	free(area);

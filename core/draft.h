@@ -11,7 +11,7 @@
  * The attribute is set before the link to the blob is made, so at no instant is there a blob that
  * a draft could write to; one that is left over without its link does no harm but a needless copy.
  *
- * Locking, outermost first: area->unshare, area->lock, area->mutex.
+ * Locking, outermost first: area->lock, area->mutex.
  * - area->lock, shared: around every operation that changes names, attributes or opens for writing.
  *   Exclusive: freezing (the end of logging), the swap in draft_unshare(), the end of the run.
  * - draft_touch() is called under the shared lock, for what the operation changes: logging sees by
@@ -44,7 +44,6 @@ struct draft_area {
 	_Atomic enum draft_phase phase; /* changes under the exclusive lock */
 	pthread_rwlock_t lock;
 	pthread_mutex_t logging; /* one log of a run at a time: outermost */
-	pthread_mutex_t unshare;
 	pthread_mutex_t mutex; /* of what follows */
 	pthread_cond_t closed; /* a writer went, or a file got its own inode */
 	struct draft_writer *writers;
@@ -137,11 +136,11 @@ void draft_unmark_shared(int fd, const struct blob_id *id);
  * names are moved, swap is called with a descriptor of the new inode, open for reading and writing,
  * that swap may duplicate. The caller holds no lock of the area, makes one call at a time for a file,
  * and has opened fd since the last one: an inode that was replaced keeps its mark. 0 also when it is
- * not shared (any more).
+ * not shared (any more); -EINTR when stop, if not NULL, became true.
  */
 typedef int draft_swap(void *arg, int new_fd, const struct stat *st);
 int draft_unshare(struct draft_top *top, int fd, int directory, const char *name, bool truncate,
-		  draft_swap *swap, void *arg);
+		  const bool *stop, draft_swap *swap, void *arg);
 
 /* After the run has finished: takes the files away, in the background. Exclusive lock held. */
 void draft_area_end(struct draft_area *area);

@@ -9,8 +9,12 @@
 #include <stdio.h>
 #include <sys/xattr.h>
 
+/* So many bytes are copied between two looks at whether they are still wanted. */
+#define STOP_BYTES ((off_t)8 << 20)
+
 struct unsharing {
 	struct draft_top *top;
+	const bool *stop;
 	ino_t old_ino;
 	int spare; /* drafts/spare, where new inodes are made */
 	char spare_name[32];
@@ -18,12 +22,15 @@ struct unsharing {
 	unsigned moved; /* names that lead to it */
 };
 
-static int copy_range(int from, int to, off_t at, off_t end)
+static int copy_range(struct unsharing *u, int from, off_t at, off_t end)
 {
 	while (at < end) {
 		off_t out = at;
-		ssize_t n = copy_file_range(from, &at, to, &out, (size_t)(end - out), 0);
+		size_t len = end - at < STOP_BYTES ? (size_t)(end - at) : STOP_BYTES;
+		ssize_t n = copy_file_range(from, &at, u->fd, &out, len, 0);
 
+		if (u->stop && __atomic_load_n(u->stop, __ATOMIC_RELAXED))
+			return -EINTR;
 		if (n < 0)
 			return -errno;
 		if (n == 0)
@@ -33,11 +40,11 @@ static int copy_range(int from, int to, off_t at, off_t end)
 }
 
 /* All bytes; holes stay holes. */
-static int copy_bytes(int from, int to, off_t size)
+static int copy_bytes(struct unsharing *u, int from, off_t size)
 {
 	off_t at = 0;
 
-	if (ftruncate(to, size) < 0)
+	if (ftruncate(u->fd, size) < 0)
 		return -errno;
 	while (at < size) {
 		off_t data = lseek(from, at, SEEK_DATA);
@@ -49,7 +56,7 @@ static int copy_bytes(int from, int to, off_t size)
 		hole = lseek(from, data, SEEK_HOLE);
 		if (hole < 0)
 			return -errno;
-		err = copy_range(from, to, data, hole);
+		err = copy_range(u, from, data, hole);
 		if (err < 0)
 			return err;
 		at = hole;
@@ -95,7 +102,7 @@ static int make_copy(struct unsharing *u, int from, const struct stat *st, bool 
 	if (u->fd < 0)
 		return -errno;
 	if (!truncate)
-		err = copy_bytes(from, u->fd, st->st_size);
+		err = copy_bytes(u, from, st->st_size);
 	if (err == 0)
 		err = copy_xattrs(from, u->fd);
 	if (err == 0 && (fchown(u->fd, st->st_uid, st->st_gid) < 0 && errno != EPERM))
@@ -272,16 +279,15 @@ static int count_names(struct store *store, int fd, const struct blob_id *id, st
 }
 
 int draft_unshare(struct draft_top *top, int fd, int directory, const char *name, bool truncate,
-		  draft_swap *swap, void *arg)
+		  const bool *stop, draft_swap *swap, void *arg)
 {
 	struct draft_area *area = top->area;
-	struct unsharing u = { .top = top, .fd = -1 };
+	struct unsharing u = { .top = top, .stop = stop, .fd = -1 };
 	struct stat st, fresh;
 	struct blob_id id;
 	nlink_t names = 0;
 	int err;
 
-	LOCKED(&area->unshare);
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!draft_fd_is_shared(fd, &st, &id))
@@ -312,7 +318,7 @@ int draft_unshare(struct draft_top *top, int fd, int directory, const char *name
 	}
 	if (u.fd >= 0)
 		close(u.fd);
-	if (err < 0 && err != -ESTALE && err != -EROFS)
+	if (err < 0 && err != -ESTALE && err != -EROFS && err != -EINTR)
 		log_errno(err, "copying a logged file of run %u for writing", area->run);
 	return err;
 }

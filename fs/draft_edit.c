@@ -454,7 +454,6 @@ int draft_set_attr(struct vfs *vfs, const struct vfs_call *call, struct node *no
 	bool unreadable = what & VFS_SET_MODE && !(set->st_mode & S_IRUSR) && vfs->owner != 0;
 	bool own = what & VFS_SET_SIZE || unreadable;
 
-	(void)call;
 	(void)handle;
 	/* truncate(2) and, before Linux 6.6, fchmodat(2) would follow a link. */
 	if (what & VFS_SET_MODE && S_ISLNK(f->type))
@@ -472,7 +471,7 @@ int draft_set_attr(struct vfs *vfs, const struct vfs_call *call, struct node *no
 		}
 		if (err != -EAGAIN)
 			return err;
-		err = draft_node_unshare(node, what & VFS_SET_SIZE && set->st_size == 0);
+		err = draft_node_unshare(node, call, what & VFS_SET_SIZE && set->st_size == 0);
 		if (err < 0)
 			return err;
 	}

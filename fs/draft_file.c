@@ -12,9 +12,12 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <time.h>
 
 /* Between giving a file its own inode and opening it, a log may share it again: not for ever. */
 #define TRIES 16
+/* So soon does who waits for another's copy see that it is no longer wanted. */
+#define STOP_NS 50000000
 
 /* What the kernel adds to the flags of an open that is an execve(2); fcntl.h keeps it to itself. */
 #define OPENED_TO_EXECUTE 0x20
@@ -219,20 +222,44 @@ static int open_shared(struct node *node, int *ret_fd, int *ret_directory, char 
 	if (!draft_fd_is_shared(*ret_fd, &st, NULL))
 		return 0;
 	*ret_directory = name_of(node, &name);
-	*ret_name = name ? xstrdup(name) : NULL;
+	if (name && *ret_directory >= 0) {
+		*ret_directory = fcntl(*ret_directory, F_DUPFD_CLOEXEC, 0);
+		if (*ret_directory < 0)
+			return -errno;
+		*ret_name = xstrdup(name);
+	}
 	return 1;
+}
+
+static bool is_stopped(const struct vfs_call *call)
+{
+	return call->interrupted && __atomic_load_n(call->interrupted, __ATOMIC_RELAXED);
 }
 
 /*
  * One at a time for a file: the second would take the inode that the first has replaced for the
  * node's, as it was opened before.
  */
-static void begin_unshare(struct draft_file *f)
+static int begin_unshare(struct draft_file *f, const struct vfs_call *call)
 {
 	LOCKED(&f->area->mutex);
-	while (f->unsharing)
-		pthread_cond_wait(&f->area->closed, &f->area->mutex);
+	while (f->unsharing) {
+		struct timespec until;
+
+		if (!call->patient)
+			return VFS_PATIENCE;
+		if (is_stopped(call))
+			return -EINTR;
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += STOP_NS;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
+		pthread_cond_timedwait(&f->area->closed, &f->area->mutex, &until);
+	}
 	f->unsharing = true;
+	return 0;
 }
 
 static void end_unshare(struct draft_file *f)
@@ -242,17 +269,21 @@ static void end_unshare(struct draft_file *f)
 	pthread_cond_broadcast(&f->area->closed);
 }
 
-int draft_node_unshare(struct node *node, bool truncate)
+int draft_node_unshare(struct node *node, const struct vfs_call *call, bool truncate)
 {
 	struct draft_file *f = draft_file(node);
 	autofree char *name = NULL;
-	autoclose int fd = -1;
-	int directory = -1, err;
+	autoclose int fd = -1, directory = -1;
+	int err = begin_unshare(f, call);
 
-	begin_unshare(f);
+	if (err < 0)
+		return err;
 	err = open_shared(node, &fd, &directory, &name);
+	if (err > 0 && !truncate && !call->patient)
+		err = VFS_PATIENCE;
 	if (err > 0)
-		err = draft_unshare(f->top, fd, directory, name, truncate, swap_inode, node);
+		err = draft_unshare(f->top, fd, directory, name, truncate, call->interrupted,
+				    swap_inode, node);
 	end_unshare(f);
 	return err;
 }
@@ -314,14 +345,13 @@ int draft_open(struct vfs *vfs, const struct vfs_call *call, struct node *node, 
 	int err;
 
 	(void)vfs;
-	(void)call;
 	if (S_ISDIR(draft_file(node)->type))
 		return -EISDIR;
 	for (unsigned i = 0; i < TRIES; i++) {
 		err = open_once(node, flags, ret);
 		if (err != -EAGAIN)
 			return err;
-		err = draft_node_unshare(node, flags & O_TRUNC);
+		err = draft_node_unshare(node, call, flags & O_TRUNC);
 		if (err < 0)
 			return err;
 	}

@@ -98,8 +98,11 @@ struct draft_handle {
 
 /* Adds a handle for an open descriptor, which it takes over. With the area's shared lock held. */
 struct handle *draft_handle_new(struct node *node, int fd, int flags, ino_t ino);
-/* Gives the file an inode of its own, empty or with its bytes, if it is shared. No lock held. */
-int draft_node_unshare(struct node *node, bool truncate);
+/*
+ * Gives the file an inode of its own, empty or with its bytes, if it is shared. No lock held. Copies
+ * only for a patient call, which may interrupt it (-EINTR).
+ */
+int draft_node_unshare(struct node *node, const struct vfs_call *call, bool truncate);
 /* Removes open(2) flags that are the kernel's affair, not the backing file's. */
 int draft_open_flags(int flags);
 

@@ -209,7 +209,7 @@ static int unshare_at(struct opened *o, const char *path, const char *name, bool
 	autoclose int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
 
 	assert_true(fd >= 0);
-	return draft_unshare(o->top, fd, directory, name, truncate, note_swap, o);
+	return draft_unshare(o->top, fd, directory, name, truncate, NULL, note_swap, o);
 }
 
 static void log_file(struct opened *o, struct place *place)
@@ -389,7 +389,8 @@ static void a_stale_mark_on_two_names(void **state)
 		autoclose int directory = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		autoclose int file = open(path, O_RDONLY | O_CLOEXEC);
 
-		assert_int_equal(draft_unshare(o.top, file, directory, "b", false, note_swap, &o),
+		assert_int_equal(draft_unshare(o.top, file, directory, "b", false, NULL, note_swap,
+					       &o),
 				 0);
 	}
 	stat_draft(o.place, o.run, "d/a", &a);
@@ -411,7 +412,7 @@ static void an_unlinked_file_is_copied_too(void **state)
 	path = draft_path(o.place, o.run, "m");
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(unlink(path), 0);
-	assert_int_equal(draft_unshare(o.top, fd, -1, NULL, false, note_swap, &o), 0);
+	assert_int_equal(draft_unshare(o.top, fd, -1, NULL, false, NULL, note_swap, &o), 0);
 	assert_int_equal(o.swaps, 1);
 	assert_int_equal(o.swapped.st_nlink, 0);
 	assert_int_equal(o.swapped.st_size, LARGE);
