@@ -156,63 +156,76 @@ static bool is_known_as(const struct draft_file *f, const struct node *parent, c
 	return f->fd < 0 && f->parent == parent && !strcmp(f->name, name);
 }
 
-/*
- * A name is about to go. If the kernel knows the inode, its node keeps it by descriptor, and is
- * returned with a reference.
- */
+/* What is known of an inode of which a name is about to go. */
+struct victim {
+	struct node *node; /* with a reference, if the kernel knows it */
+	bool last;	   /* it is the last name */
+	bool pinned;	   /* a descriptor was opened to take the name's place */
+};
+
+/* If the kernel knows the inode, its node keeps it by descriptor. */
 static int pin_victim(const struct draft_spot *spot, int dir, const char *name,
-		      struct node **ret_node, bool *ret_last)
+		      struct victim *ret)
 {
+	struct victim v = { 0 };
 	struct draft_file *f;
 	struct stat st;
-	int err = 0;
 
-	*ret_node = NULL;
+	*ret = v;
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	*ret_node = node_get_backing(spot->vfs->nodes, spot->area->run, st.st_ino);
-	if (!*ret_node)
+	v.node = node_get_backing(spot->vfs->nodes, spot->area->run, st.st_ino);
+	if (!v.node)
 		return 0;
-	f = draft_file(*ret_node);
-	*ret_last = S_ISDIR(st.st_mode) ||
-		    draft_names(&st, draft_is_shared(dir, name, &st, NULL)) <= 1;
+	f = draft_file(v.node);
+	v.last = S_ISDIR(st.st_mode) ||
+		 draft_names(&st, draft_is_shared(dir, name, &st, NULL)) <= 1;
 	if (is_known_as(f, spot->parent, name)) {
 		f->fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		err = f->fd < 0 ? -errno : 0;
+		v.pinned = f->fd >= 0;
+		if (!v.pinned) {
+			int err = -errno;
+
+			node_put(spot->vfs->nodes, v.node);
+			return err;
+		}
 	}
-	if (err < 0) {
-		node_put(spot->vfs->nodes, *ret_node);
-		*ret_node = NULL;
-	}
-	return err;
+	*ret = v;
+	return 0;
 }
 
 /* The name went, or it did not. */
-static void settle_victim(const struct draft_spot *spot, struct node *node, bool last, bool went)
+static void settle_victim(const struct draft_spot *spot, struct victim *v, bool went)
 {
-	if (!node)
+	struct draft_file *f;
+
+	if (!v->node)
 		return;
-	if (went && last)
-		draft_file(node)->gone = true;
-	node_put(spot->vfs->nodes, node);
+	f = draft_file(v->node);
+	if (went && v->last)
+		f->gone = true;
+	if (!went && v->pinned) {
+		close(f->fd);
+		f->fd = -1;
+	}
+	node_put(spot->vfs->nodes, v->node);
 }
 
 int draft_do_remove(const struct draft_spot *spot, const char *name, bool directory)
 {
-	struct node *victim;
-	bool last = false;
+	struct victim victim;
 	int err, dir;
 
 	EXCLUSIVE(&spot->area->lock);
 	dir = change_fd(spot);
 	if (dir < 0)
 		return dir;
-	err = pin_victim(spot, dir, name, &victim, &last);
+	err = pin_victim(spot, dir, name, &victim);
 	if (err < 0)
 		return err;
 	touch_name(spot, name);
 	err = unlinkat(dir, name, directory ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
-	settle_victim(spot, victim, last, err == 0);
+	settle_victim(spot, &victim, err == 0);
 	return err;
 }
 
@@ -249,26 +262,25 @@ static int rename_locked(const struct draft_spot *from, int dir, const char *nam
 			 const struct draft_spot *to, int to_dir, const char *new_name,
 			 unsigned flags)
 {
-	struct node *moved = node_at(from, dir, name), *other = NULL;
-	bool exchange = flags & RENAME_EXCHANGE, last = false;
-	int err;
+	struct node *moved = node_at(from, dir, name);
+	struct victim other = { .node = node_at(to, to_dir, new_name) };
+	bool exchange = flags & RENAME_EXCHANGE;
+	int err = 0;
 
 	/* Two names of one inode: rename(2) does nothing, and nothing must be forgotten. */
-	other = node_at(to, to_dir, new_name);
-	if (other && !exchange && other != moved) {
-		node_put(to->vfs->nodes, other);
-		err = pin_victim(to, to_dir, new_name, &other, &last);
-		if (err < 0)
-			other = NULL;
+	if (other.node && !exchange && other.node != moved) {
+		node_put(to->vfs->nodes, other.node);
+		err = pin_victim(to, to_dir, new_name, &other);
 	}
-	err = renameat2(dir, name, to_dir, new_name, flags) < 0 ? -errno : 0;
-	if (err == 0 && moved && moved != other)
+	if (err == 0)
+		err = renameat2(dir, name, to_dir, new_name, flags) < 0 ? -errno : 0;
+	if (err == 0 && moved && moved != other.node)
 		move_node(from, name, to, new_name, moved);
-	if (err == 0 && exchange && other && moved != other)
-		move_node(to, new_name, from, name, other);
+	if (err == 0 && exchange && other.node && moved != other.node)
+		move_node(to, new_name, from, name, other.node);
 	if (err == 0 && !from->parent)
 		draft_top_rename(from->area, name, new_name, exchange);
-	settle_victim(to, other, last && !exchange && other != moved, err == 0);
+	settle_victim(to, &other, err == 0);
 	if (moved)
 		node_put(from->vfs->nodes, moved);
 	return err;

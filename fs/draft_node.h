@@ -8,8 +8,8 @@
  * still knows the node, an O_PATH descriptor takes the name's place (pin). Several nodes never have
  * the same backing inode: hard links are one node.
  *
- * parent, name, fd and gone change under the area's exclusive lock, or, fd of a directory, under
- * the area's mutex; handles and unsharing under the mutex.
+ * parent, name, fd and gone change under the area's exclusive lock, or, when the fd of a directory
+ * is opened, under the shared one (draft_directory.c); handles and unsharing under the area's mutex.
  */
 #ifndef FS_DRAFT_NODE_H
 #define FS_DRAFT_NODE_H
@@ -30,6 +30,9 @@ struct draft_file {
 	int fd;	     /* of a directory, or a pin; else -1 */
 	bool gone;   /* it has no name any more */
 	bool unsharing; /* it is being given an inode of its own: one thread at a time */
+	bool used;	/* of a directory: its descriptor was, since that was last asked; atomic */
+	bool listed;	/* it is in vfs->draft_directories, whose lock this and in_list have */
+	TAILQ_ENTRY(draft_file) in_list;
 	struct draft_handle *handles;
 };
 
@@ -38,6 +41,13 @@ static inline struct draft_file *draft_file(const struct node *node)
 	return node->data;
 }
 
+/*
+ * The descriptor of a directory's node, opened if it has none; borrowed while the caller has a lock
+ * of the area, or -errno.
+ */
+int draft_directory_fd(struct node *dir);
+/* Closes the descriptor of a node that goes. */
+void draft_directory_close(struct draft_file *f);
 /* A directory in which something is done: a draft's, or outputs/. */
 struct draft_spot {
 	struct vfs *vfs;

@@ -32,35 +32,11 @@ struct draft_spot draft_spot_of(struct node *dir)
 	return (struct draft_spot){ f->vfs, f->area, f->top, dir };
 }
 
-/* The descriptor of a directory's node, opened when it is first needed. */
-static int directory_fd(struct node *dir)
-{
-	struct draft_file *f = draft_file(dir);
-	int parent, fd;
-
-	if (__atomic_load_n(&f->fd, __ATOMIC_ACQUIRE) >= 0)
-		return f->fd;
-	if (f->gone)
-		return -ESTALE;
-	parent = f->parent ? directory_fd(f->parent) : f->area->fd;
-	if (parent < 0)
-		return parent;
-	fd = openat(parent, f->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? -ESTALE : -errno;
-	LOCKED(&f->area->mutex);
-	if (f->fd >= 0)
-		close(fd);
-	else
-		__atomic_store_n(&f->fd, fd, __ATOMIC_RELEASE);
-	return f->fd;
-}
-
 int draft_spot_fd(const struct draft_spot *spot)
 {
 	if (spot->area->phase == DRAFT_GONE)
 		return -ESTALE;
-	return spot->parent ? directory_fd(spot->parent) : spot->area->fd;
+	return spot->parent ? draft_directory_fd(spot->parent) : spot->area->fd;
 }
 
 /* The descriptor of the directory that the node is in. */
@@ -68,7 +44,7 @@ static int parent_fd(struct draft_file *f)
 {
 	if (f->area->phase == DRAFT_GONE || f->gone)
 		return -ESTALE;
-	return f->parent ? directory_fd(f->parent) : f->area->fd;
+	return f->parent ? draft_directory_fd(f->parent) : f->area->fd;
 }
 
 static int any_handle_fd(struct draft_file *f)
@@ -155,8 +131,7 @@ void draft_release(struct node *node)
 	if (!f)
 		return;
 	area = f->area;
-	if (f->fd >= 0)
-		close(f->fd);
+	draft_directory_close(f);
 	if (f->parent)
 		node_put(f->vfs->nodes, f->parent);
 	draft_top_put(f->top);

@@ -17,6 +17,7 @@ int vfs_new(struct store *store, struct vfs **ret)
 
 	vfs->store = store;
 	vfs->nodes = node_table_new();
+	draft_directories_init(&vfs->draft_directories);
 	vfs->owner = geteuid();
 	vfs->owner_group = getegid();
 	/* The kernel never looks the root up: its first lookup is never given back. */
@@ -33,6 +34,7 @@ void vfs_set_notify(struct vfs *vfs, const struct vfs_notify *notify)
 void vfs_free(struct vfs *vfs)
 {
 	node_table_free(vfs->nodes);
+	draft_directories_release(&vfs->draft_directories);
 	free(vfs);
 }
 
@@ -204,7 +206,16 @@ static void use_end(struct use *u)
 		node_put(u->vfs->nodes, u->node);
 }
 
-#define USE(name, vfs, ino) AUTO(use_end) struct use name = { vfs, node_get((vfs)->nodes, ino) }
+static struct use use_begin(struct vfs *vfs, uint64_t ino)
+{
+	struct use u = { vfs, node_get(vfs->nodes, ino) };
+
+	if (u.node)
+		draft_directories_trim(vfs, u.node);
+	return u;
+}
+
+#define USE(name, vfs, ino) AUTO(use_end) struct use name = use_begin(vfs, ino)
 
 int vfs_lookup(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, const char *name,
 	       struct vfs_entry *ret)

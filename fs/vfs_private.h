@@ -9,10 +9,29 @@
 #include "node.h"
 #include "vfs.h"
 
+#include <sys/queue.h>
+
+/* The nodes of drafts' directories that have a descriptor, newest first: see draft_directory.c. */
+TAILQ_HEAD(draft_file_list, draft_file);
+struct draft_directories {
+	pthread_mutex_t lock;
+	struct draft_file_list list;
+	size_t count, limit;
+};
+
+void draft_directories_init(struct draft_directories *d);
+void draft_directories_release(struct draft_directories *d);
+/*
+ * Closes what was not used lately, if too many are open: before anything is done with a node, and
+ * without locks.
+ */
+void draft_directories_trim(struct vfs *vfs, struct node *node);
+
 struct vfs {
 	struct store *store;
 	struct node_table *nodes;
 	struct vfs_notify notify;
+	struct draft_directories draft_directories;
 	uid_t owner; /* who runs the daemon: owns what nobody else does */
 	gid_t owner_group;
 };
