@@ -274,6 +274,42 @@ int draft_settle(struct draft_area *area, ino_t ino)
 	}
 }
 
+size_t draft_written(struct draft_area *area, ino_t **ret)
+{
+	size_t count = 0, cap = 0;
+
+	*ret = NULL;
+	LOCKED(&area->mutex);
+	for (const struct draft_writer *w = area->writers; w; w = w->next) {
+		*ret = xgrow(*ret, &cap, count + 1, sizeof(**ret));
+		(*ret)[count++] = w->ino;
+	}
+	return count;
+}
+
+int draft_begin_change(struct draft_area *area)
+{
+	LOCKED(&area->mutex);
+	if (area->phase == DRAFT_READONLY)
+		return -EROFS;
+	area->changing++;
+	return 0;
+}
+
+void draft_end_change(struct draft_area *area)
+{
+	LOCKED(&area->mutex);
+	if (--area->changing == 0)
+		pthread_cond_broadcast(&area->closed);
+}
+
+void draft_await_changes(struct draft_area *area)
+{
+	LOCKED(&area->mutex);
+	while (area->changing > 0)
+		pthread_cond_wait(&area->closed, &area->mutex);
+}
+
 int draft_leased_out(int fd)
 {
 	/* A read lease is refused exactly while somebody could write; it is not kept. */

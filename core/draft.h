@@ -45,7 +45,9 @@ struct draft_area {
 	pthread_rwlock_t lock;
 	pthread_mutex_t logging; /* one log of a run at a time: outermost */
 	pthread_mutex_t mutex; /* of what follows */
-	pthread_cond_t closed; /* a writer went, or a file got its own inode */
+	/* A writer went, a file got its own inode, or no change is under way. */
+	pthread_cond_t closed;
+	unsigned changing; /* through open files, at this moment */
 	struct draft_writer *writers;
 	struct draft_top *tops;
 };
@@ -114,6 +116,17 @@ int draft_settle(struct draft_area *area, ino_t ino);
  * -errno.
  */
 int draft_leased_out(int fd);
+
+/* The inodes with writers, in an array for the caller to free; returns their number. */
+size_t draft_written(struct draft_area *area, ino_t **ret);
+
+/*
+ * Around a change of bytes through an open file, which takes no lock: -EROFS when the drafts are
+ * read-only. After they became that, draft_await_changes() returns when the last one is done.
+ */
+int draft_begin_change(struct draft_area *area);
+void draft_end_change(struct draft_area *area);
+void draft_await_changes(struct draft_area *area);
 
 /*
  * Is this file's inode marked as shared, and with which blob (ret may be NULL)? st is its stat. By

@@ -288,6 +288,8 @@ int run_set_state(struct store *store, uint32_t id, enum run_state state)
 	if (err == 0)
 		area->phase = state == RUN_RUNNING ? DRAFT_OPEN : DRAFT_READONLY;
 	pthread_rwlock_unlock(&area->lock);
+	if (err == 0 && state != RUN_RUNNING)
+		draft_await_changes(area);
 	draft_area_put(area);
 	return err;
 }

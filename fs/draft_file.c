@@ -56,18 +56,28 @@ static ssize_t file_read(struct handle *h, void *to, size_t len, off_t offset)
 	return (ssize_t)done;
 }
 
-static ssize_t file_write(struct handle *h, const struct vfs_call *call, const void *from,
-			  size_t len, off_t offset)
+/* A run that failed keeps its drafts as they are, whoever still has them open. */
+static int file_begin_change(struct handle *h)
 {
-	struct draft_handle *d = container_of(h, struct draft_handle, handle);
+	int err = draft_begin_change(draft_file(h->node)->area);
+
+	/* What was refused may come from a mapping: its page is not to be read by others. */
+	if (err < 0)
+		vfs_forget_cached(h->vfs, h->node->ino);
+	return err;
+}
+
+static void file_end_change(struct handle *h)
+{
+	draft_end_change(draft_file(h->node)->area);
+}
+
+static ssize_t write_all(int fd, const void *from, size_t len, off_t offset)
+{
 	size_t done = 0;
 
-	(void)call;
-	/* A run that failed keeps its drafts as they are, whoever still has them open. */
-	if (draft_file(h->node)->area->phase == DRAFT_READONLY)
-		return -EROFS;
 	while (done < len) {
-		ssize_t n = pwrite(d->fd, (const char *)from + done, len - done,
+		ssize_t n = pwrite(fd, (const char *)from + done, len - done,
 				   offset + (off_t)done);
 
 		if (n < 0 && errno == EINTR)
@@ -77,6 +87,20 @@ static ssize_t file_write(struct handle *h, const struct vfs_call *call, const v
 		done += (size_t)n;
 	}
 	return (ssize_t)done;
+}
+
+static ssize_t file_write(struct handle *h, const struct vfs_call *call, const void *from,
+			  size_t len, off_t offset)
+{
+	struct draft_handle *d = container_of(h, struct draft_handle, handle);
+	ssize_t n = file_begin_change(h);
+
+	(void)call;
+	if (n < 0)
+		return n;
+	n = write_all(d->fd, from, len, offset);
+	file_end_change(h);
+	return n;
 }
 
 static int file_flush(struct handle *h, const struct vfs_call *call)
@@ -130,6 +154,8 @@ static const struct handle_ops file_ops = {
 	.flush = file_flush,
 	.fsync = file_fsync,
 	.fd = file_fd,
+	.begin_change = file_begin_change,
+	.end_change = file_end_change,
 	.release = file_release,
 };
 

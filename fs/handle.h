@@ -18,6 +18,11 @@ struct handle_ops {
 	 * -1.
 	 */
 	int (*fd)(struct handle *h);
+	/*
+	 * Around a change made through fd: -errno if the bytes must not change. Without it: they may.
+	 */
+	int (*begin_change)(struct handle *h);
+	void (*end_change)(struct handle *h);
 	/* Frees the handle; the node is put by the caller. */
 	void (*release)(struct handle *h);
 };

@@ -481,13 +481,29 @@ static int handle_fd(struct handle *handle)
 	return handle->ops->fd ? handle->ops->fd(handle) : -1;
 }
 
+static int begin_change(struct handle *handle)
+{
+	return handle->ops->begin_change ? handle->ops->begin_change(handle) : 0;
+}
+
+static void end_change(struct handle *handle)
+{
+	if (handle->ops->end_change)
+		handle->ops->end_change(handle);
+}
+
 int vfs_fallocate(struct handle *handle, int mode, off_t offset, off_t len)
 {
-	int fd = handle_fd(handle);
+	int err, fd = handle_fd(handle);
 
 	if (fd < 0)
 		return -EOPNOTSUPP;
-	return fallocate(fd, mode, offset, len) < 0 ? -errno : 0;
+	err = begin_change(handle);
+	if (err < 0)
+		return err;
+	err = fallocate(fd, mode, offset, len) < 0 ? -errno : 0;
+	end_change(handle);
+	return err;
 }
 
 ssize_t vfs_copy_file_range(struct handle *from, off_t from_offset, struct handle *to,
@@ -499,8 +515,14 @@ ssize_t vfs_copy_file_range(struct handle *from, off_t from_offset, struct handl
 	/* The kernel then copies by reading and writing. */
 	if (in < 0 || out < 0)
 		return -EOPNOTSUPP;
+	n = begin_change(to);
+	if (n < 0)
+		return n;
 	n = copy_file_range(in, &from_offset, out, &to_offset, len, flags);
-	return n < 0 ? -errno : n;
+	if (n < 0)
+		n = -errno;
+	end_change(to);
+	return n;
 }
 
 off_t vfs_lseek(struct handle *handle, off_t offset, int whence)
