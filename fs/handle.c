@@ -277,8 +277,8 @@ struct directory_handle {
 	struct handle handle;
 	pthread_mutex_t lock; /* the kernel may read one directory from two threads */
 	struct listing *listing;
-	off_t position;
-	bool held;	   /* entry was read, but did not fit */
+	off_t position;	   /* -1: nowhere */
+	bool held;	   /* entry was read, but not taken */
 	struct listed entry;
 };
 
@@ -355,12 +355,14 @@ int handle_read_directory(struct handle *h, const struct vfs_call *call, off_t o
 
 	LOCKED(&d->lock);
 	if (offset != d->position) {
-		int err = l->ops->seek(l, offset);
+		int err;
 
+		d->held = false;
+		d->position = -1;
+		err = l->ops->seek(l, offset);
 		if (err < 0)
 			return err;
 		d->position = offset;
-		d->held = false;
 	}
 	for (;;) {
 		int result;
@@ -372,13 +374,11 @@ int handle_read_directory(struct handle *h, const struct vfs_call *call, off_t o
 		}
 		d->held = false;
 		result = give(d, call, plus, &d->entry, fill, arg);
-		if (result < 0)
-			return result;
-		if (result > 0) {
+		if (result != 0) {
 			/* Next time the entry is found by its name: its node was given away. */
 			d->entry.spec = NULL;
 			d->held = true;
-			return 0;
+			return result < 0 ? result : 0;
 		}
 		d->position = d->entry.cookie;
 	}

@@ -64,10 +64,92 @@ static void a_link_is_not_followed(void **state)
 	vfs_free(vfs);
 }
 
+/* A directory of a, b and c, of which b cannot be read at first. */
+static unsigned failures;
+
+static int letter_attr(struct vfs *vfs, struct node *node, struct stat *st)
+{
+	(void)vfs;
+	st->st_size = 0;
+	if (node->a == 'b' && failures > 0) {
+		failures--;
+		return -EIO;
+	}
+	return 0;
+}
+
+static const struct node_kind letter_kind = {
+	.name = "letter", .type = S_IFREG, .attr = letter_attr,
+};
+
+static void letter(char c, struct node *ret)
+{
+	*ret = (struct node){ .ino = ino_of_ids(INO_PRODUCER, 7, (uint32_t)c),
+			      .kind = &letter_kind, .a = (uint32_t)c };
+}
+
+static int letters_next(struct vfs *vfs, struct node *dir, const char *after, struct buf *ret_name,
+			struct node *ret)
+{
+	char c = after[0] ? (char)(after[0] + 1) : 'a';
+
+	(void)vfs, (void)dir;
+	if (c > 'c')
+		return 0;
+	buf_add_char(ret_name, c);
+	letter(c, ret);
+	return 1;
+}
+
+static int letters_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+			const char *child, struct node *ret)
+{
+	(void)vfs, (void)call, (void)dir;
+	letter(child[0], ret);
+	return 0;
+}
+
+static const struct node_kind letters_kind = {
+	.name = "letters",
+	.type = S_IFDIR,
+	.attr = letter_attr,
+	.next = letters_next,
+	.find = letters_find,
+};
+
+static int add_name(void *arg, const char *name, const struct vfs_entry *entry, off_t cookie)
+{
+	(void)entry, (void)cookie;
+	buf_printf(arg, "%s ", name);
+	return 0;
+}
+
+/* An error in the midst of a listing comes instead of the entry, not with it gone. */
+static void a_listing_goes_on_where_it_failed(void **state)
+{
+	struct vfs *vfs = serve(state);
+	struct node spec = { .ino = ino_of_ids(INO_PRODUCER, 7, 0), .kind = &letters_kind };
+	AUTO(buf_release) struct buf names = BUF_INIT;
+	struct vfs_open open;
+	uint64_t ino = spec.ino;
+
+	node_put(vfs->nodes, node_intern(vfs->nodes, &spec));
+	assert_int_equal(vfs_opendir(vfs, &root_call, ino, &open), 0);
+	failures = 2;
+	assert_int_equal(vfs_readdir(open.handle, &root_call, 0, true, add_name, &names), -EIO);
+	assert_string_equal(buf_str(&names), ". .. a ");
+	assert_int_equal(vfs_readdir(open.handle, &root_call, 3, true, add_name, &names), -EIO);
+	assert_int_equal(vfs_readdir(open.handle, &root_call, 3, true, add_name, &names), 0);
+	assert_string_equal(buf_str(&names), ". .. a b c ");
+	vfs_release(open.handle);
+	vfs_free(vfs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON(mixed, a_link_is_not_followed),
+		ON(memory, a_listing_goes_on_where_it_failed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
