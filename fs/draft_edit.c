@@ -286,10 +286,22 @@ static int rename_locked(const struct draft_spot *from, int dir, const char *nam
 	return err;
 }
 
+/* In outputs/: what becomes a draft is a directory or a file, as what is made there. */
+static int check_draft_type(int dir, const char *name, const char *new_name)
+{
+	struct stat st;
+
+	if (new_name[0] == '.')
+		return 0;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) ? 0 : -EPERM;
+}
+
 int draft_do_rename(const struct draft_spot *from, const char *name, const struct draft_spot *to,
 		    const char *new_name, unsigned flags)
 {
-	int dir, to_dir;
+	int dir, to_dir, err = 0;
 
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
@@ -302,6 +314,12 @@ int draft_do_rename(const struct draft_spot *from, const char *name, const struc
 	to_dir = dir < 0 ? dir : change_fd(to);
 	if (to_dir < 0)
 		return to_dir;
+	if (!from->parent)
+		err = check_draft_type(dir, name, new_name);
+	if (err == 0 && !from->parent && flags & RENAME_EXCHANGE)
+		err = check_draft_type(to_dir, new_name, name);
+	if (err < 0)
+		return err;
 	touch_name(from, name);
 	touch_name(to, new_name);
 	return rename_locked(from, dir, name, to, to_dir, new_name, flags);
