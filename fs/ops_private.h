@@ -20,6 +20,8 @@ struct ops {
 	struct fuse_session *session;
 	struct ops_options options;
 	char *mountpoint;
+	dev_t device; /* of the mount */
+	bool cut;     /* the connection was ended, without unmounting */
 	struct jobs jobs;
 	struct notifier *notifier;
 	pthread_t server; /* the thread in ops_serve() */

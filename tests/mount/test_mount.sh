@@ -261,3 +261,25 @@ test_started_with_closed_streams() {
 	start_mount
 	eq "content" "$(cat "$MNT/artifacts/d/v0/files/text")" text
 }
+
+# A lazily unmounted daemon lives as long as somebody uses it; what is mounted there by then is not
+# its to unmount.
+test_end_of_a_mount_that_was_replaced() {
+	local first second
+	need_root
+	start_mount
+	quick_version r d text
+	first=$DAEMON
+	hold read "$MNT/artifacts/d/v0/files/text"
+	umount -l "$MNT"
+	STORE=$T/other
+	start_mount
+	new_run here
+	second=$DAEMON
+	kill -TERM "$first"
+	DAEMON=$first
+	daemon_ends
+	DAEMON=$second
+	answers || fail "the other mount is gone"
+	exists "$MNT/runs/here"
+}
