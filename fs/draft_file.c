@@ -12,7 +12,6 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <time.h>
 
 /* Between giving a file its own inode and opening it, a log may share it again: not for ever. */
 #define TRIES 16
@@ -270,18 +269,12 @@ static int begin_unshare(struct draft_file *f, const struct vfs_call *call)
 {
 	LOCKED(&f->area->mutex);
 	while (f->unsharing) {
-		struct timespec until;
+		struct timespec until = moment_after(STOP_NS);
 
 		if (!call->patient)
 			return VFS_PATIENCE;
 		if (is_stopped(call))
 			return -EINTR;
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += STOP_NS;
-		if (until.tv_nsec >= 1000000000) {
-			until.tv_nsec -= 1000000000;
-			until.tv_sec++;
-		}
 		pthread_cond_timedwait(&f->area->closed, &f->area->mutex, &until);
 	}
 	f->unsharing = true;

@@ -1,14 +1,13 @@
 #include "notify.h"
 
 #include <semaphore.h>
-#include <time.h>
 
 #include "core/buf.h"
 #include "core/log.h"
 
 #define BUCKETS 1024
 /* Should the kernel itself be waiting for something, who waits for it goes on without. */
-#define SETTLE_SECONDS 5
+#define SETTLE_NS 5000000000
 
 /* A change the kernel is to hear of; name is empty when it is the node itself. */
 struct change {
@@ -171,11 +170,9 @@ void notifier_free(struct notifier *notifier)
 
 void notifier_settle(struct notifier *notifier)
 {
-	struct timespec until;
+	struct timespec until = moment_after(SETTLE_NS);
 	uint64_t target;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += SETTLE_SECONDS;
 	LOCKED(&notifier->lock);
 	target = notifier->queued;
 	while (!notifier->ended && notifier->told < target)
