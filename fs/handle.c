@@ -227,7 +227,7 @@ static int child_next(struct listing *listing, struct listed *ret)
 	*ret = (struct listed){ .cookie = l->place + 1 };
 	if (l->place < 2) {
 		ret->name = l->place == 0 ? "." : "..";
-		ret->ino = l->place == 0 ? l->dir->ino : VFS_ROOT;
+		ret->ino = l->dir->ino;
 		ret->type = S_IFDIR;
 	} else {
 		more = child_step(l, ret);
@@ -328,6 +328,8 @@ static int give(struct directory_handle *d, const struct vfs_call *call, bool pl
 	struct node spec = { 0 };
 	int err = 0;
 
+	if (!strcmp(e->name, ".."))
+		entry.attr.st_ino = node_parent_number(vfs, d->handle.node);
 	if (!plus || !strcmp(e->name, ".") || !strcmp(e->name, ".."))
 		return fill(arg, e->name, &entry, e->cookie) ? 1 : 0;
 	if (e->spec) {

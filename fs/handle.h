@@ -36,7 +36,7 @@ struct handle {
 /* A listing under way, of a directory handle. */
 struct listed {
 	const char *name; /* borrowed until the next call */
-	uint64_t ino;
+	uint64_t ino; /* of ".." it is not asked */
 	mode_t type;
 	off_t cookie;	   /* of this entry: where to go on after it */
 	struct node *spec; /* the node itself if the listing has it, to be interned; else NULL */

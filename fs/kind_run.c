@@ -90,6 +90,13 @@ static int run_stat(struct vfs *vfs, struct node *node, struct run *run, struct 
 	return 0;
 }
 
+uint64_t run_parent(struct vfs *vfs, const struct node *dir)
+{
+	(void)vfs;
+	(void)dir;
+	return node_fixed_number(&kind_root, INO_FIXED, 0, &kind_runs);
+}
+
 int run_attr(struct vfs *vfs, struct node *node, struct stat *st)
 {
 	AUTO(run_release) struct run run = { 0 };
@@ -225,14 +232,9 @@ int state_render(struct vfs *vfs, struct node *node, struct buf *ret)
 	return err;
 }
 
-/* The number of a fixed child of the run, by kind. */
 static uint64_t child_ino(uint32_t run, const struct node_kind *kind)
 {
-	uint32_t i = 0;
-
-	while (kind_run.fixed[i].kind != kind)
-		i++;
-	return ino_of_ids(INO_RUN, run, i + 2);
+	return node_fixed_number(&kind_run, INO_RUN, run, kind);
 }
 
 /* What the kernel knows of the run's directories is of its state before; drafts became links. */

@@ -123,6 +123,8 @@ struct node_kind {
 	/* The first child after a name ("" is the first): 1, 0 at the end, -errno. */
 	int (*next)(struct vfs *vfs, struct node *dir, const char *after, struct buf *ret_name,
 		    struct node *ret);
+	/* The number of "..", where that does not follow from the directory's own. */
+	uint64_t (*parent)(struct vfs *vfs, const struct node *dir);
 	/* Instead of fixed and next: a listing of the kind's own. */
 	int (*list)(struct vfs *vfs, struct node *dir, struct listing **ret);
 

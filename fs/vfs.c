@@ -104,6 +104,26 @@ void node_fixed_child(const struct node *dir, size_t index, struct node *ret)
 	};
 }
 
+uint64_t node_fixed_number(const struct node_kind *dir, enum ino_class class, uint32_t id,
+			   const struct node_kind *child)
+{
+	uint32_t i = 0;
+
+	while (dir->fixed[i].kind != child)
+		i++;
+	return ino_of_ids(class, id, i + 2);
+}
+
+uint64_t node_parent_number(struct vfs *vfs, const struct node *dir)
+{
+	enum ino_class class = (enum ino_class)(dir->ino >> INO_NUMBER_BITS);
+	bool fixed = class == INO_COLLECTION || class == INO_VERSION || class == INO_RUN;
+
+	if (dir->kind->parent)
+		return dir->kind->parent(vfs, dir);
+	return fixed && dir->b >= 2 ? ino_of_ids(class, dir->a, 0) : VFS_ROOT;
+}
+
 int vfs_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir, const char *name,
 	     struct node *ret)
 {

@@ -55,5 +55,10 @@ int vfs_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir, con
 
 /* A fixed child of a node: same ids, its own slot. */
 void node_fixed_child(const struct node *dir, size_t index, struct node *ret);
+/* The number of the fixed child of this kind of a directory that has slot 0, or of the root. */
+uint64_t node_fixed_number(const struct node_kind *dir, enum ino_class class, uint32_t id,
+			   const struct node_kind *child);
+/* The number of a directory's "..". */
+uint64_t node_parent_number(struct vfs *vfs, const struct node *dir);
 
 #endif
