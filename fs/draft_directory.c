@@ -121,16 +121,12 @@ void draft_directory_close(struct draft_file *f)
 		close(f->fd);
 }
 
-/* One of the list, oldest first: true if that made room. */
+/* One of the list: true if it went. */
 static bool trim_one(struct draft_directories *d, struct draft_file *f,
 		     const struct draft_area *exclusive)
 {
 	struct draft_area *area = f->area;
 
-	if (f->gone) {
-		take_off(d, f); /* it could not be opened again: the descriptor is all there is */
-		return true;
-	}
 	if (__atomic_exchange_n(&f->used, false, __ATOMIC_RELAXED) ||
 	    (area != exclusive && pthread_rwlock_trywrlock(&area->lock) != 0)) {
 		TAILQ_REMOVE(&d->list, f, in_list);
@@ -138,8 +134,11 @@ static bool trim_one(struct draft_directories *d, struct draft_file *f,
 		return false;
 	}
 	take_off(d, f);
-	close(f->fd);
-	f->fd = -1;
+	/* What was removed could not be opened again: its descriptor is all there is. */
+	if (!f->gone) {
+		close(f->fd);
+		f->fd = -1;
+	}
 	if (area != exclusive)
 		pthread_rwlock_unlock(&area->lock);
 	return true;
