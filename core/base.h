@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -130,6 +131,16 @@ static inline int steal_fd(int *fd)
 
 	*fd = -1;
 	return stolen;
+}
+
+/* The moment some nanoseconds from now, for pthread_*_timedwait(). */
+static inline struct timespec moment_after(uint64_t ns)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	ns += (uint64_t)t.tv_nsec;
+	return (struct timespec){ t.tv_sec + (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
 }
 
 #endif

@@ -24,7 +24,10 @@ static inline void directory_closep(DIR **directory)
 
 /* Has it any entry? 1, 0 or -errno. */
 int directory_any(int at, const char *name);
-/* Removes a directory and all below it; -errno of the first failure, after trying everything. */
+/*
+ * Removes a directory and all below it, however deep (remove.c); -errno of a failure, after trying
+ * everything.
+ */
 int remove_tree(int directory, const char *name);
 
 #endif

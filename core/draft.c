@@ -77,7 +77,6 @@ static int area_open(struct store *store, uint32_t run_id, struct draft_area **r
 	pthread_rwlock_init(&area->lock, &prefer);
 	pthread_rwlockattr_destroy(&prefer);
 	pthread_mutex_init(&area->logging, NULL);
-	pthread_mutex_init(&area->unshare, NULL);
 	pthread_mutex_init(&area->mutex, NULL);
 	pthread_cond_init(&area->closed, NULL);
 	*ret = area;
@@ -126,7 +125,6 @@ void draft_area_put(struct draft_area *area)
 	close(area->fd);
 	pthread_rwlock_destroy(&area->lock);
 	pthread_mutex_destroy(&area->logging);
-	pthread_mutex_destroy(&area->unshare);
 	pthread_mutex_destroy(&area->mutex);
 	pthread_cond_destroy(&area->closed);
 	free(area);
@@ -320,6 +318,44 @@ int draft_settle(struct draft_area *area, ino_t ino)
 		if (!wait || pthread_cond_timedwait(&area->closed, &area->mutex, &until) != 0)
 			return -EBUSY;
 	}
+}
+
+size_t draft_written(struct draft_area *area, ino_t **ret)
+{
+	size_t count = 0, cap = 0;
+
+	*ret = NULL;
+	LOCKED(&area->mutex);
+	for (const struct draft_writer *w = area->writers; w; w = w->next) {
+		*ret = xgrow(*ret, &cap, count + 1, sizeof(**ret));
+		(*ret)[count++] = w->ino;
+	}
+	return count;
+}
+
+int draft_begin_change(struct draft_area *area, bool lost)
+{
+	LOCKED(&area->mutex);
+	if (area->phase == DRAFT_READONLY)
+		return -EROFS;
+	if (area->phase == DRAFT_GONE && !lost)
+		return -ESTALE;
+	area->changing++;
+	return 0;
+}
+
+void draft_end_change(struct draft_area *area)
+{
+	LOCKED(&area->mutex);
+	if (--area->changing == 0)
+		pthread_cond_broadcast(&area->closed);
+}
+
+void draft_await_changes(struct draft_area *area)
+{
+	LOCKED(&area->mutex);
+	while (area->changing > 0)
+		pthread_cond_wait(&area->closed, &area->mutex);
 }
 
 int draft_leased_out(int fd)

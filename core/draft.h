@@ -13,8 +13,8 @@
  * does no harm but a needless copy. One inode is never two blobs: while the file of another blob,
  * whose bytes are about to go, is this inode, its mark stays, and the new blob is a copy.
  *
- * Locking, outermost first: area->logging, area->unshare, area->lock, store->area_lock,
- * area->mutex. The lock of the marks (mark.c) is inside all of them and of store->reap_lock.
+ * Locking, outermost first: area->logging, area->lock, store->area_lock, area->mutex. The lock of
+ * the marks (mark.c) is inside all of them and of store->reap_lock.
  * - area->lock, shared: around every operation that changes names, attributes or opens for writing.
  *   Exclusive: freezing (the end of logging), the swap in draft_unshare(), the end of the run, and
  *   for a moment before a draft is read.
@@ -51,9 +51,10 @@ struct draft_area {
 	_Atomic enum draft_phase phase; /* changes under the exclusive lock */
 	pthread_rwlock_t lock;
 	pthread_mutex_t logging; /* one log of a run at a time: outermost */
-	pthread_mutex_t unshare;
 	pthread_mutex_t mutex; /* of what follows */
-	pthread_cond_t closed; /* a writer went */
+	/* A writer went, a file got its own inode, or no change is under way. */
+	pthread_cond_t closed;
+	unsigned changing; /* through open files, at this moment */
 	struct draft_writer *writers;
 	struct draft_top *tops;
 };
@@ -126,6 +127,18 @@ int draft_settle(struct draft_area *area, ino_t ino);
  */
 int draft_leased_out(int fd);
 
+/* The inodes with writers, in an array for the caller to free; returns their number. */
+size_t draft_written(struct draft_area *area, ino_t **ret);
+
+/*
+ * Around a change of bytes through an open file, which takes no lock: -EROFS when the drafts are
+ * read-only, -ESTALE when the run has finished, unless the file is lost: nobody's, not logged. After
+ * they became that, draft_await_changes() returns when the last one is done.
+ */
+int draft_begin_change(struct draft_area *area, bool lost);
+void draft_end_change(struct draft_area *area);
+void draft_await_changes(struct draft_area *area);
+
 /*
  * Is this file's inode marked as shared, and with which blob (ret may be NULL)? st is its stat. By
  * descriptor, or by name in a directory.
@@ -160,7 +173,9 @@ int draft_sync(int fd, bool data_only);
  * Gives a draft's file an inode of its own. fd is open on the shared inode. directory and name say
  * where one of its names is; name NULL: it has none left. With truncate the new file is empty, else
  * it has the bytes, bad if they are. Mode, owner, times and xattrs are kept. The caller holds no
- * lock of the area. 0 also when it is not shared (any more).
+ * lock of the area, makes one call at a time for a file, and has opened fd since the last one: an
+ * inode that was replaced keeps its mark. 0 also when it is not shared (any more); -EINTR when stop,
+ * if not NULL, became true.
  *
  * Under the exclusive lock swap is called twice with a descriptor of the new inode, open for
  * reading and writing, that it may duplicate: with st NULL before the names are moved, when it may
@@ -169,7 +184,7 @@ int draft_sync(int fd, bool data_only);
  */
 typedef int draft_swap(void *arg, int new_fd, const struct stat *st);
 int draft_unshare(struct draft_top *top, int fd, int directory, const char *name, bool truncate,
-		  draft_swap *swap, void *arg);
+		  const bool *stop, draft_swap *swap, void *arg);
 
 /*
  * A commit that changed the run's state failed, and may have happened all the same: the phase

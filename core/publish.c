@@ -11,6 +11,8 @@
 
 /* So often a draft is read again when it changed meanwhile, before the log gives up. */
 #define PASSES 8
+/* So soon does a log that waits for another see that it is no longer wanted. */
+#define STOP_NS 50000000
 
 /* A draft being logged, and what the publishing transaction made of it. */
 struct prepared {
@@ -525,6 +527,19 @@ static int publish_in_area(struct publishing *p)
 	return err;
 }
 
+/* Two logs of one run would share the same files with the blob store twice. */
+static int lock_logging(struct draft_area *area, const bool *stop)
+{
+	for (;;) {
+		struct timespec until = moment_after(STOP_NS);
+
+		if (pthread_mutex_timedlock(&area->logging, &until) == 0)
+			return 0;
+		if (stop && __atomic_load_n(stop, __ATOMIC_RELAXED))
+			return -EINTR;
+	}
+}
+
 int publish(struct store *store, const struct publish_request *request)
 {
 	struct publishing p = { .store = store, .request = request };
@@ -536,12 +551,7 @@ int publish(struct store *store, const struct publish_request *request)
 		report_failure(&p, err);
 		return err;
 	}
-	/* Two logs of one run would share the same files with the blob store twice. */
-	while (err == 0 && pthread_mutex_trylock(&p.area->logging) != 0) {
-		if (request->stop && __atomic_load_n(request->stop, __ATOMIC_RELAXED))
-			err = -EINTR;
-		usleep(500);
-	}
+	err = lock_logging(p.area, request->stop);
 	if (err == 0) {
 		err = publish_in_area(&p);
 		pthread_mutex_unlock(&p.area->logging);

@@ -314,6 +314,8 @@ int run_set_state(struct store *store, uint32_t id, enum run_state state)
 	err = kv_update(store->kv, KV_DURABLE, change_body, &change);
 	draft_area_follow(area);
 	pthread_rwlock_unlock(&area->lock);
+	if (err == 0 && state != RUN_RUNNING)
+		draft_await_changes(area);
 	draft_area_put(area);
 	return err;
 }
@@ -394,6 +396,28 @@ static void refuse_own(const struct input_change *c, struct slice reference)
 	run_log_write(c->store, c->id, buf_slice(&text));
 }
 
+/*
+ * May the caller see what it refers to? Asked before what a collection or a version holds is looked
+ * up: what is there and what is not is seen by those alone who may enter.
+ */
+static int may_refer(struct store *store, const struct reference *ref, const struct cred *cred)
+{
+	AUTO(collection_release) struct collection c = { 0 };
+	struct reference whole = *ref;
+	struct version v;
+	int err = collection_find(store, ref->artifact, &c);
+
+	if (err < 0)
+		return err;
+	if (!cred_may(cred, c.uid, c.gid, c.mode, 1))
+		return -EACCES;
+	whole.path = slice("", 0);
+	err = reference_resolve(store, &whole, &v);
+	if (err < 0)
+		return err;
+	return cred_may(cred, v.uid, v.gid, version_directory_mode(&v), 4) ? 0 : -EACCES;
+}
+
 int run_declare_input(struct store *store, uint32_t id, struct slice role, struct slice reference,
 		      const struct cred *cred)
 {
@@ -405,6 +429,8 @@ int run_declare_input(struct store *store, uint32_t id, struct slice role, struc
 	if (!name_valid(role))
 		return -EINVAL;
 	err = reference_parse(reference, &ref);
+	if (err == 0)
+		err = may_refer(store, &ref, cred);
 	if (err == 0)
 		err = reference_resolve(store, &ref, &v);
 	if (err == 0 && !cred_may(cred, v.uid, v.gid, version_directory_mode(&v), 4))

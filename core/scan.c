@@ -223,13 +223,30 @@ static int hash_file(struct walk *w, int directory, const struct item *item, str
 	return err < 0 ? fail(w, err, NULL) : 0;
 }
 
-static int scan_file(struct walk *w, int directory, const struct item *item, struct page_entry *e)
+/*
+ * With nobody writing any more: what was written since the directory was listed shows only now, and
+ * nothing is without an open that is counted.
+ */
+static int stat_settled(struct walk *w, int directory, struct item *item)
+{
+	ino_t ino = item->st.st_ino;
+
+	if (fstatat(directory, item->name, &item->st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? -EAGAIN : fail(w, -errno, NULL);
+	return item->st.st_ino == ino && S_ISREG(item->st.st_mode) ? 0 : -EAGAIN;
+}
+
+static int scan_file(struct walk *w, int directory, struct item *item, struct page_entry *e)
 {
 	struct scan *s = w->scan;
 	int err = draft_settle(s->top->area, item->st.st_ino);
 
 	if (err < 0)
 		return fail(w, err, "open for writing");
+	err = stat_settled(w, directory, item);
+	if (err < 0)
+		return err;
+	e->mtime = item->st.st_mtim;
 	e->type = ENTRY_FILE;
 	e->executable = item->st.st_mode & 0100;
 	e->size = (uint64_t)item->st.st_size;
@@ -279,7 +296,7 @@ static int scan_subdirectory(struct walk *w, int directory, const struct item *i
 }
 
 /* One entry of a directory; the path is its. */
-static int scan_item(struct walk *w, int directory, const struct item *item,
+static int scan_item(struct walk *w, int directory, struct item *item,
 		     struct page_builder *pages)
 {
 	AUTO(buf_release) struct buf target = BUF_INIT;
@@ -336,7 +353,7 @@ static int scan_directory(struct walk *w, int fd, struct page_entry *e)
 }
 
 /* A one-file draft is a version with that file alone. */
-static int scan_single(struct walk *w, const struct item *item, struct page_entry *e)
+static int scan_single(struct walk *w, struct item *item, struct page_entry *e)
 {
 	AUTO(page_builder_freep) struct page_builder *pages =
 		page_builder_new(stage_page, w->scan->stage);
@@ -365,6 +382,8 @@ static int scan_top(struct walk *w)
 		err = stage_flush(s->stage);
 	if (err < 0)
 		return err;
+	if (s->single)
+		s->st = item.st;
 	s->page = e.page;
 	s->digest = e.digest;
 	s->nodes = e.nodes;

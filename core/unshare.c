@@ -9,8 +9,12 @@
 #include <stdio.h>
 #include <sys/xattr.h>
 
+/* So many bytes are copied between two looks at whether they are still wanted. */
+#define STOP_BYTES ((off_t)8 << 20)
+
 struct unsharing {
 	struct draft_top *top;
+	const bool *stop;
 	ino_t old_ino;
 	char spare_name[32]; /* in drafts/, where new inodes are made */
 	int fd;	   /* the new inode */
@@ -18,12 +22,15 @@ struct unsharing {
 	nlink_t moved; /* of them, so many are names already */
 };
 
-static int copy_range(int from, int to, off_t at, off_t end)
+static int copy_range(struct unsharing *u, int from, off_t at, off_t end)
 {
 	while (at < end) {
 		off_t out = at;
-		ssize_t n = copy_file_range(from, &at, to, &out, (size_t)(end - out), 0);
+		size_t len = end - at < STOP_BYTES ? (size_t)(end - at) : STOP_BYTES;
+		ssize_t n = copy_file_range(from, &at, u->fd, &out, len, 0);
 
+		if (u->stop && __atomic_load_n(u->stop, __ATOMIC_RELAXED))
+			return -EINTR;
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n == 0)
@@ -33,11 +40,11 @@ static int copy_range(int from, int to, off_t at, off_t end)
 }
 
 /* All bytes; holes stay holes. */
-static int copy_bytes(int from, int to, off_t size)
+static int copy_bytes(struct unsharing *u, int from, off_t size)
 {
 	off_t at = 0;
 
-	if (ftruncate(to, size) < 0)
+	if (ftruncate(u->fd, size) < 0)
 		return -errno;
 	while (at < size) {
 		off_t data = lseek(from, at, SEEK_DATA);
@@ -49,7 +56,7 @@ static int copy_bytes(int from, int to, off_t size)
 		hole = lseek(from, data, SEEK_HOLE);
 		if (hole < 0)
 			return -errno;
-		err = copy_range(from, to, data, hole);
+		err = copy_range(u, from, data, hole);
 		if (err < 0)
 			return err;
 		at = hole;
@@ -143,7 +150,7 @@ static int make_copy(struct unsharing *u, int from, const struct stat *st, bool 
 	if (u->fd < 0)
 		return -errno;
 	if (!truncate)
-		err = copy_bytes(from, u->fd, st->st_size);
+		err = copy_bytes(u, from, st->st_size);
 	if (err == 0)
 		err = copy_attributes(from, u->fd, st);
 	if (err == 0 && !truncate && draft_is_bad(from))
@@ -206,25 +213,96 @@ static bool leads_to(int directory, const char *name, ino_t ino)
 	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == ino;
 }
 
-/* Moves every name of the old inode at or below this one. Only for hard-linked files. */
-static int move_names_below(struct unsharing *u, int directory, const char *name,
-			    unsigned char type)
-{
-	AUTO(directory_closep) DIR *dir = NULL;
-	struct dirent *e;
-	int more;
+/* A walk through a draft: only the directory it is in is open, so depth costs 8 bytes a level. */
+struct descent {
+	DIR *dir;
+	long *places; /* where to go on in each directory above */
+	size_t depth, cap;
+};
 
-	if (type != DT_DIR && type != DT_UNKNOWN)
-		return leads_to(directory, name, u->old_ino) ? move_name(u, directory, name) : 0;
-	more = directory_open(directory, name, &dir);
-	if (more == -ENOTDIR || more == -ELOOP)
-		return leads_to(directory, name, u->old_ino) ? move_name(u, directory, name) : 0;
-	while (more >= 0 && (more = directory_next(dir, &e)) > 0) {
-		/* The listing has the inode number: other files cost nothing. */
-		if (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN || e->d_ino == u->old_ino)
-			more = move_names_below(u, dirfd(dir), e->d_name, e->d_type);
+static int enter(struct descent *d, int at, const char *name)
+{
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir) {
+		int err = -errno;
+
+		if (fd >= 0)
+			close(fd);
+		return err;
 	}
-	return more;
+	if (d->dir)
+		closedir(d->dir);
+	d->dir = dir;
+	return 0;
+}
+
+static int descend(struct descent *d, const char *name)
+{
+	long place = telldir(d->dir);
+	int err = enter(d, dirfd(d->dir), name);
+
+	if (err < 0)
+		return err;
+	d->places = xgrow(d->places, &d->cap, d->depth + 1, sizeof(*d->places));
+	d->places[d->depth++] = place;
+	return 0;
+}
+
+/* The exclusive lock keeps the directory where it is. */
+static int ascend(struct descent *d)
+{
+	int err = enter(d, dirfd(d->dir), "..");
+
+	if (err == 0)
+		seekdir(d->dir, d->places[--d->depth]);
+	return err;
+}
+
+/* One entry: moved if it is a name of the old inode, entered if it is a directory. */
+static int move_entry(struct unsharing *u, struct descent *d, const struct dirent *e)
+{
+	int err = -ENOTDIR;
+
+	if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+		return 0;
+	if (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN)
+		err = descend(d, e->d_name);
+	if (err != -ENOTDIR && err != -ELOOP)
+		return err;
+	/* The listing has the inode number: other files cost nothing. */
+	if (e->d_ino != u->old_ino || !leads_to(dirfd(d->dir), e->d_name, u->old_ino))
+		return 0;
+	return move_name(u, dirfd(d->dir), e->d_name);
+}
+
+/* Moves every name of the old inode in the draft. Only for hard-linked files. */
+static int move_all_names(struct unsharing *u)
+{
+	const char *name = u->top->name;
+	struct descent d = { 0 };
+	int err = enter(&d, u->top->area->fd, name);
+
+	if (err == -ENOTDIR || err == -ELOOP)
+		return leads_to(u->top->area->fd, name, u->old_ino) ?
+			       move_name(u, u->top->area->fd, name) : 0;
+	while (err == 0) {
+		struct dirent *e = (errno = 0, readdir(d.dir));
+
+		if (e)
+			err = move_entry(u, &d, e);
+		else if (errno || d.depth == 0)
+			break;
+		else
+			err = ascend(&d);
+	}
+	if (err == 0)
+		err = -errno;
+	if (d.dir)
+		closedir(d.dir);
+	free(d.places);
+	return err;
 }
 
 static int move_names(struct unsharing *u, int directory, const char *name, nlink_t names)
@@ -234,7 +312,7 @@ static int move_names(struct unsharing *u, int directory, const char *name, nlin
 	if (name && leads_to(directory, name, u->old_ino))
 		err = move_name(u, directory, name);
 	if (err == 0 && u->moved < names)
-		err = move_names_below(u, u->top->area->fd, u->top->name, DT_UNKNOWN);
+		err = move_all_names(u);
 	return err;
 }
 
@@ -302,14 +380,13 @@ static int take_place(struct unsharing *u, int fd, const struct stat *copied, in
 }
 
 int draft_unshare(struct draft_top *top, int fd, int directory, const char *name, bool truncate,
-		  draft_swap *swap, void *arg)
+		  const bool *stop, draft_swap *swap, void *arg)
 {
 	struct draft_area *area = top->area;
-	struct unsharing u = { .top = top, .fd = -1 };
+	struct unsharing u = { .top = top, .stop = stop, .fd = -1 };
 	struct stat st;
 	int err;
 
-	LOCKED(&area->unshare);
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!draft_fd_is_shared(fd, &st, NULL))
@@ -325,7 +402,7 @@ int draft_unshare(struct draft_top *top, int fd, int directory, const char *name
 	drop_links(&u);
 	if (u.fd >= 0)
 		close(u.fd);
-	if (err < 0 && err != -ESTALE && err != -EROFS)
+	if (err < 0 && err != -ESTALE && err != -EROFS && err != -EINTR)
 		log_errno(err, "copying a logged file of run %u for writing", area->run);
 	return err;
 }

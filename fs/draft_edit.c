@@ -72,7 +72,6 @@ int draft_do_make(const struct draft_spot *spot, const struct vfs_call *call,
 static int create_locked(const struct draft_spot *spot, const struct vfs_call *call,
 			 const char *name, mode_t mode, int flags, struct vfs_open *ret)
 {
-	struct node spec, *node;
 	struct stat st;
 	int fd, dir = change_fd(spot);
 
@@ -92,9 +91,7 @@ static int create_locked(const struct draft_spot *spot, const struct vfs_call *c
 		close(fd);
 		return err;
 	}
-	draft_fill(spot, name, &st, &spec);
-	node = node_intern(spot->vfs->nodes, &spec);
-	ret->handle = draft_handle_new(node, fd, flags, st.st_ino);
+	ret->handle = draft_handle_new(draft_intern(spot, name, &st), fd, flags, st.st_ino);
 	ret->keep_cache = true;
 	return 0;
 }
@@ -144,7 +141,8 @@ int draft_do_link(const struct draft_spot *spot, struct node *node, const char *
 	fd = change_fd(spot);
 	if (fd < 0)
 		return fd;
-	err = draft_node_path(node, &path);
+	/* The blob may be a link of its own. */
+	err = f->gone ? -ENOENT : draft_node_path(node, &path);
 	if (err < 0)
 		return err;
 	draft_touch(f->top, node->backing);
@@ -158,66 +156,79 @@ static bool is_known_as(const struct draft_file *f, const struct node *parent, c
 	return f->fd < 0 && f->parent == parent && !strcmp(f->name, name);
 }
 
-/*
- * A name is about to go. If the kernel knows the inode, its node keeps it by descriptor, and is
- * returned with a reference.
- */
+/* What is known of an inode of which a name is about to go. */
+struct victim {
+	struct node *node; /* with a reference, if the kernel knows it */
+	bool last;	   /* it is the last name */
+	bool pinned;	   /* a descriptor was opened to take the name's place */
+};
+
+/* If the kernel knows the inode, its node keeps it by descriptor. */
 static int pin_victim(const struct draft_spot *spot, int dir, const char *name,
-		      struct node **ret_node, bool *ret_last)
+		      struct victim *ret)
 {
+	struct victim v = { 0 };
 	struct draft_file *f;
 	struct blob_id id;
 	struct stat st;
 	bool shared;
-	int err = 0;
 
-	*ret_node = NULL;
+	*ret = v;
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	*ret_node = node_get_backing(spot->vfs->nodes, st.st_ino);
-	if (!*ret_node)
+	v.node = node_get_backing(spot->vfs->nodes, spot->area->run, st.st_ino);
+	if (!v.node)
 		return 0;
-	f = draft_file(*ret_node);
+	f = draft_file(v.node);
 	shared = draft_is_shared(dir, name, &st, &id);
-	*ret_last = S_ISDIR(st.st_mode) ||
-		    draft_names(spot->area->store, &st, shared ? &id : NULL) <= 1;
+	v.last = S_ISDIR(st.st_mode) ||
+		 draft_names(spot->area->store, &st, shared ? &id : NULL) <= 1;
 	if (is_known_as(f, spot->parent, name)) {
 		f->fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		err = f->fd < 0 ? -errno : 0;
+		v.pinned = f->fd >= 0;
+		if (!v.pinned) {
+			int err = -errno;
+
+			node_put(spot->vfs->nodes, v.node);
+			return err;
+		}
 	}
-	if (err < 0) {
-		node_put(spot->vfs->nodes, *ret_node);
-		*ret_node = NULL;
-	}
-	return err;
+	*ret = v;
+	return 0;
 }
 
 /* The name went, or it did not. */
-static void settle_victim(const struct draft_spot *spot, struct node *node, bool last, bool went)
+static void settle_victim(const struct draft_spot *spot, struct victim *v, bool went)
 {
-	if (!node)
+	struct draft_file *f;
+
+	if (!v->node)
 		return;
-	if (went && last)
-		draft_file(node)->gone = true;
-	node_put(spot->vfs->nodes, node);
+	f = draft_file(v->node);
+	if (went && v->last)
+		f->gone = true;
+	if (!went && v->pinned) {
+		close(f->fd);
+		f->fd = -1;
+	}
+	node_put(spot->vfs->nodes, v->node);
 }
 
 int draft_do_remove(const struct draft_spot *spot, const char *name, bool directory)
 {
-	struct node *victim;
-	bool last = false;
+	struct victim victim;
 	int err, dir;
 
 	EXCLUSIVE(&spot->area->lock);
 	dir = change_fd(spot);
 	if (dir < 0)
 		return dir;
-	err = pin_victim(spot, dir, name, &victim, &last);
+	err = pin_victim(spot, dir, name, &victim);
 	if (err < 0)
 		return err;
 	touch_name(spot, name);
 	err = unlinkat(dir, name, directory ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
-	settle_victim(spot, victim, last, err == 0);
+	settle_victim(spot, &victim, err == 0);
 	return err;
 }
 
@@ -247,42 +258,53 @@ static struct node *node_at(const struct draft_spot *spot, int dir, const char *
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return NULL;
-	return node_get_backing(spot->vfs->nodes, st.st_ino);
+	return node_get_backing(spot->vfs->nodes, spot->area->run, st.st_ino);
 }
 
 static int rename_locked(const struct draft_spot *from, int dir, const char *name,
 			 const struct draft_spot *to, int to_dir, const char *new_name,
 			 unsigned flags)
 {
-	struct node *moved = node_at(from, dir, name), *other = NULL;
-	bool exchange = flags & RENAME_EXCHANGE, last = false;
-	int err;
+	struct node *moved = node_at(from, dir, name);
+	struct victim other = { .node = node_at(to, to_dir, new_name) };
+	bool exchange = flags & RENAME_EXCHANGE;
+	int err = 0;
 
 	/* Two names of one inode: rename(2) does nothing, and nothing must be forgotten. */
-	other = node_at(to, to_dir, new_name);
-	if (other && !exchange && other != moved) {
-		node_put(to->vfs->nodes, other);
-		err = pin_victim(to, to_dir, new_name, &other, &last);
-		if (err < 0)
-			other = NULL;
+	if (other.node && !exchange && other.node != moved) {
+		node_put(to->vfs->nodes, other.node);
+		err = pin_victim(to, to_dir, new_name, &other);
 	}
-	err = renameat2(dir, name, to_dir, new_name, flags) < 0 ? -errno : 0;
-	if (err == 0 && moved && moved != other)
+	if (err == 0)
+		err = renameat2(dir, name, to_dir, new_name, flags) < 0 ? -errno : 0;
+	if (err == 0 && moved && moved != other.node)
 		move_node(from, name, to, new_name, moved);
-	if (err == 0 && exchange && other && moved != other)
-		move_node(to, new_name, from, name, other);
+	if (err == 0 && exchange && other.node && moved != other.node)
+		move_node(to, new_name, from, name, other.node);
 	if (err == 0 && !from->parent)
 		draft_top_rename(from->area, name, new_name, exchange);
-	settle_victim(to, other, last && !exchange && other != moved, err == 0);
+	settle_victim(to, &other, err == 0);
 	if (moved)
 		node_put(from->vfs->nodes, moved);
 	return err;
 }
 
+/* In outputs/: what becomes a draft is a directory or a file, as what is made there. */
+static int check_draft_type(int dir, const char *name, const char *new_name)
+{
+	struct stat st;
+
+	if (new_name[0] == '.')
+		return 0;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) ? 0 : -EPERM;
+}
+
 int draft_do_rename(const struct draft_spot *from, const char *name, const struct draft_spot *to,
 		    const char *new_name, unsigned flags)
 {
-	int dir, to_dir;
+	int dir, to_dir, err = 0;
 
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
@@ -295,6 +317,12 @@ int draft_do_rename(const struct draft_spot *from, const char *name, const struc
 	to_dir = dir < 0 ? dir : change_fd(to);
 	if (to_dir < 0)
 		return to_dir;
+	if (!from->parent)
+		err = check_draft_type(dir, name, new_name);
+	if (err == 0 && !from->parent && flags & RENAME_EXCHANGE)
+		err = check_draft_type(to_dir, new_name, name);
+	if (err < 0)
+		return err;
 	touch_name(from, name);
 	touch_name(to, new_name);
 	return rename_locked(from, dir, name, to, to_dir, new_name, flags);
@@ -401,7 +429,6 @@ static int set_owner(struct node *node, const struct draft_path *path, const str
 	    fchownat(AT_FDCWD, path->text, what & VFS_SET_UID ? set->st_uid : (uid_t)-1,
 		     what & VFS_SET_GID ? set->st_gid : (gid_t)-1, flags) < 0)
 		return -errno;
-	/* Never of a symbolic link: the kernel does not ask for that. */
 	if (what & VFS_SET_MODE && fchmodat(AT_FDCWD, path->text, set->st_mode & 07777, 0) < 0)
 		return -errno;
 	return 0;
@@ -462,8 +489,12 @@ int draft_set_attr(struct vfs *vfs, const struct vfs_call *call, struct node *no
 	bool unreadable = what & VFS_SET_MODE && !(set->st_mode & S_IRUSR) && vfs->owner != 0;
 	bool own = what & VFS_SET_SIZE || unreadable;
 
-	(void)call;
 	(void)handle;
+	/* truncate(2) and, before Linux 6.6, fchmodat(2) would follow a link. */
+	if (what & VFS_SET_MODE && S_ISLNK(f->type))
+		return -EOPNOTSUPP;
+	if (what & VFS_SET_SIZE && !S_ISREG(f->type))
+		return S_ISDIR(f->type) ? -EISDIR : -EINVAL;
 	if (what & VFS_SET_MODE && !S_ISDIR(f->type) && set->st_mode & SET_ID)
 		return -EPERM;
 	for (;;) {
@@ -475,7 +506,7 @@ int draft_set_attr(struct vfs *vfs, const struct vfs_call *call, struct node *no
 		}
 		if (err != -EAGAIN)
 			return err;
-		err = draft_node_unshare(node, what & VFS_SET_SIZE && set->st_size == 0);
+		err = draft_node_unshare(node, call, what & VFS_SET_SIZE && set->st_size == 0);
 		if (err < 0)
 			return err;
 	}

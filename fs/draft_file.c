@@ -9,6 +9,7 @@
 
 #include "core/log.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -17,6 +18,8 @@
 /* A log that asks the kernel who writes keeps writers out for some microseconds. */
 #define LEASE_TRIES 1000
 #define LEASE_PAUSE_US 1000
+/* So soon does who waits for another's copy see that it is no longer wanted. */
+#define STOP_NS 50000000
 
 /* What the kernel adds to the flags of an open that is an execve(2); fcntl.h keeps it to itself. */
 #define OPENED_TO_EXECUTE 0x20
@@ -55,34 +58,34 @@ static ssize_t file_read(struct handle *h, void *to, size_t len, off_t offset)
 	return (ssize_t)done;
 }
 
-static int may_write(const struct draft_file *f)
+/*
+ * A run that failed keeps its drafts as they are, whoever still has them open. When it has finished,
+ * scratch and what was unlinked are nobody's any more; the rest was logged.
+ */
+static int file_begin_change(struct handle *h)
 {
-	switch ((enum draft_phase)f->area->phase) {
-	case DRAFT_OPEN:
-		break;
-	case DRAFT_READONLY:
-		/* Kept as it is, whoever still has it open. */
-		return -EROFS;
-	case DRAFT_GONE:
-		/* Scratch and what was unlinked are nobody's any more; the rest was logged. */
-		return f->gone || f->top->name[0] == '.' ? 0 : -ESTALE;
-	}
-	return 0;
+	const struct draft_file *f = draft_file(h->node);
+	/* Nobody renames a draft any more then. */
+	bool lost = f->area->phase == DRAFT_GONE && (f->gone || f->top->name[0] == '.');
+	int err = draft_begin_change(f->area, lost);
+
+	/* What was refused may come from a mapping: its page is not to be read by others. */
+	if (err < 0)
+		vfs_forget_cached(h->vfs, h->node->ino);
+	return err;
 }
 
-static ssize_t file_write(struct handle *h, const struct vfs_call *call, const void *from,
-			  size_t len, off_t offset)
+static void file_end_change(struct handle *h)
 {
-	struct draft_handle *d = container_of(h, struct draft_handle, handle);
-	size_t done = 0;
-	int err;
+	draft_end_change(draft_file(h->node)->area);
+}
 
-	(void)call;
-	err = may_write(draft_file(h->node));
-	if (err < 0)
-		return err;
+static ssize_t write_all(int fd, const void *from, size_t len, off_t offset)
+{
+	size_t done = 0;
+
 	while (done < len) {
-		ssize_t n = pwrite(d->fd, (const char *)from + done, len - done,
+		ssize_t n = pwrite(fd, (const char *)from + done, len - done,
 				   offset + (off_t)done);
 
 		if (n < 0 && errno == EINTR)
@@ -92,6 +95,20 @@ static ssize_t file_write(struct handle *h, const struct vfs_call *call, const v
 		done += (size_t)n;
 	}
 	return (ssize_t)done;
+}
+
+static ssize_t file_write(struct handle *h, const struct vfs_call *call, const void *from,
+			  size_t len, off_t offset)
+{
+	struct draft_handle *d = container_of(h, struct draft_handle, handle);
+	ssize_t n = file_begin_change(h);
+
+	(void)call;
+	if (n < 0)
+		return n;
+	n = write_all(d->fd, from, len, offset);
+	file_end_change(h);
+	return n;
 }
 
 static int file_flush(struct handle *h, const struct vfs_call *call)
@@ -151,6 +168,8 @@ static const struct handle_ops file_ops = {
 	.flush = file_flush,
 	.fsync = file_fsync,
 	.fd = file_fd,
+	.begin_change = file_begin_change,
+	.end_change = file_end_change,
 	.release = file_release,
 };
 
@@ -193,9 +212,11 @@ static int prepare_swap(struct draft_file *f, int new_fd)
 	LOCKED(&f->area->mutex);
 	if (f->fd >= 0)
 		err = open_next(new_fd, O_PATH, &f->next_fd);
-	/* Only readers: a writer would have come here before them. */
-	for (struct draft_handle *d = f->handles; d && err == 0; d = d->next)
+	for (struct draft_handle *d = f->handles; d && err == 0; d = d->next) {
+		/* A shared inode has none, and the node had that inode until now. */
+		assert(!d->writer);
 		err = open_next(new_fd, O_RDONLY, &d->next_fd);
+	}
 	return err;
 }
 
@@ -265,23 +286,66 @@ static int open_shared(struct node *node, int *ret_fd, int *ret_directory, char 
 	if (!draft_fd_is_shared(*ret_fd, &st, NULL))
 		return 0;
 	*ret_directory = name_of(node, &name);
-	*ret_name = name ? xstrdup(name) : NULL;
+	if (name && *ret_directory >= 0) {
+		*ret_directory = fcntl(*ret_directory, F_DUPFD_CLOEXEC, 0);
+		if (*ret_directory < 0)
+			return -errno;
+		*ret_name = xstrdup(name);
+	}
 	return 1;
 }
 
-int draft_node_unshare(struct node *node, bool truncate)
+static bool is_stopped(const struct vfs_call *call)
+{
+	return call->interrupted && __atomic_load_n(call->interrupted, __ATOMIC_RELAXED);
+}
+
+/*
+ * One at a time for a file: the second would take the inode that the first has replaced for the
+ * node's, as it was opened before.
+ */
+static int begin_unshare(struct draft_file *f, const struct vfs_call *call)
+{
+	LOCKED(&f->area->mutex);
+	while (f->unsharing) {
+		struct timespec until = moment_after(STOP_NS);
+
+		if (!call->patient)
+			return VFS_PATIENCE;
+		if (is_stopped(call))
+			return -EINTR;
+		pthread_cond_timedwait(&f->area->closed, &f->area->mutex, &until);
+	}
+	f->unsharing = true;
+	return 0;
+}
+
+static void end_unshare(struct draft_file *f)
+{
+	LOCKED(&f->area->mutex);
+	f->unsharing = false;
+	pthread_cond_broadcast(&f->area->closed);
+}
+
+int draft_node_unshare(struct node *node, const struct vfs_call *call, bool truncate)
 {
 	struct draft_file *f = draft_file(node);
 	autofree char *name = NULL;
-	autoclose int fd = -1;
-	int directory = -1;
-	int err, shared = open_shared(node, &fd, &directory, &name);
+	autoclose int fd = -1, directory = -1;
+	int err = begin_unshare(f, call);
 
-	if (shared <= 0)
-		return shared;
-	err = draft_unshare(f->top, fd, directory, name, truncate, swap_inode, node);
 	if (err < 0)
-		end_swap(f, false);
+		return err;
+	err = open_shared(node, &fd, &directory, &name);
+	if (err > 0 && !truncate && !call->patient)
+		err = VFS_PATIENCE;
+	if (err > 0) {
+		err = draft_unshare(f->top, fd, directory, name, truncate, call->interrupted,
+				    swap_inode, node);
+		if (err < 0)
+			end_swap(f, false);
+	}
+	end_unshare(f);
 	return err;
 }
 
@@ -355,14 +419,13 @@ int draft_open(struct vfs *vfs, const struct vfs_call *call, struct node *node, 
 	int err;
 
 	(void)vfs;
-	(void)call;
 	if (S_ISDIR(draft_file(node)->type))
 		return -EISDIR;
 	for (unsigned i = 0; i < TRIES; i++) {
 		err = open_unleased(node, flags, ret);
 		if (err <= 0)
 			return err;
-		err = draft_node_unshare(node, flags & O_TRUNC);
+		err = draft_node_unshare(node, call, flags & O_TRUNC);
 		if (err < 0)
 			return err;
 	}

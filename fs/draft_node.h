@@ -8,8 +8,8 @@
  * still knows the node, an O_PATH descriptor takes the name's place (pin). Several nodes never have
  * the same backing inode: hard links are one node.
  *
- * parent, name, fd and gone change under the area's exclusive lock, or, fd of a directory, under
- * the area's mutex; handles under the mutex.
+ * parent, name, fd and gone change under the area's exclusive lock, or, when the fd of a directory
+ * is opened, under the shared one (draft_directory.c); handles and unsharing under the area's mutex.
  */
 #ifndef FS_DRAFT_NODE_H
 #define FS_DRAFT_NODE_H
@@ -30,6 +30,10 @@ struct draft_file {
 	int fd;	     /* of a directory, or a pin; else -1 */
 	int next_fd; /* of a pin: as a handle's */
 	bool gone;   /* it has no name any more */
+	bool unsharing; /* it is being given an inode of its own: one thread at a time */
+	bool used;	/* of a directory: its descriptor was, since that was last asked; atomic */
+	bool listed;	/* it is in vfs->draft_directories, whose lock this and in_list have */
+	TAILQ_ENTRY(draft_file) in_list;
 	struct draft_handle *handles;
 };
 
@@ -38,6 +42,13 @@ static inline struct draft_file *draft_file(const struct node *node)
 	return node->data;
 }
 
+/*
+ * The descriptor of a directory's node, opened if it has none; borrowed while the caller has a lock
+ * of the area, or -errno.
+ */
+int draft_directory_fd(struct node *dir);
+/* Closes the descriptor of a node that goes. */
+void draft_directory_close(struct draft_file *f);
 /* A directory in which something is done: a draft's, or outputs/. */
 struct draft_spot {
 	struct vfs *vfs;
@@ -52,9 +63,6 @@ struct draft_path {
 	char text[32 + 256 + 8];
 };
 
-/* The draft that a name in the spot is or is in, with a reference. A lock of the area held. */
-struct draft_top *draft_spot_top(const struct draft_spot *spot, const char *name);
-
 /*
  * With a lock of the area held. The first four: -ESTALE once the run has finished.
  */
@@ -64,11 +72,15 @@ int draft_may_change(const struct draft_area *area);
 int draft_node_stat(struct node *node, struct stat *st);
 /* A path that leads to the node, for calls that follow links only at the end. */
 int draft_node_path(struct node *node, struct draft_path *ret);
-/* Fills a node for a name in a directory. */
+/*
+ * The node of a name in a directory. It is in the table before the lock goes: afterwards the name
+ * may be another's, or the file have another inode.
+ */
 int draft_lookup(const struct draft_spot *spot, const char *name, struct node *ret);
-/* The same when its stat is known. */
-void draft_fill(const struct draft_spot *spot, const char *name, const struct stat *st,
-		struct node *ret);
+/* The same when its stat is known; with one more lookup, and a reference. */
+struct node *draft_intern(const struct draft_spot *spot, const char *name, const struct stat *st);
+/* The draft that a name in a directory belongs to, to be put back: names are moved among drafts. */
+struct draft_top *draft_spot_top(const struct draft_spot *spot, const char *name);
 /* The spot of a draft's directory node; holds nothing. */
 struct draft_spot draft_spot_of(struct node *dir);
 
@@ -99,8 +111,11 @@ struct draft_handle {
 
 /* Adds a handle for an open descriptor, which it takes over. With the area's shared lock held. */
 struct handle *draft_handle_new(struct node *node, int fd, int flags, ino_t ino);
-/* Gives the file an inode of its own, empty or with its bytes, if it is shared. No lock held. */
-int draft_node_unshare(struct node *node, bool truncate);
+/*
+ * Gives the file an inode of its own, empty or with its bytes, if it is shared. No lock held. Copies
+ * only for a patient call, which may interrupt it (-EINTR).
+ */
+int draft_node_unshare(struct node *node, const struct vfs_call *call, bool truncate);
 /* Removes open(2) flags that are the kernel's affair, not the backing file's. */
 int draft_open_flags(int flags);
 

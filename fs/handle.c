@@ -13,6 +13,14 @@ struct text_handle {
 	struct buf text;
 	bool append;
 	bool dirty; /* something is not accepted yet */
+	/*
+	 * Opened with O_TRUNC and not written to yet. Shells close a spare descriptor before they
+	 * write, so the first flush does not make it an empty text: that would be lost that a write
+	 * leaves alone when it is refused. A second one does, or the release.
+	 */
+	bool truncated;
+	bool flushed;
+	struct vfs_call opener; /* at the release there is no other */
 };
 
 static ssize_t text_read(struct handle *h, void *to, size_t len, off_t offset)
@@ -54,6 +62,7 @@ static ssize_t text_write(struct handle *h, const struct vfs_call *call, const v
 	if (h->node->kind->commands)
 		return command_write(t, call, from, len);
 	LOCKED(&t->lock);
+	t->truncated = false;
 	if (t->append)
 		at = t->text.len;
 	if (at > TEXT_MAX || len > TEXT_MAX - at)
@@ -82,8 +91,11 @@ static int text_flush(struct handle *h, const struct vfs_call *call)
 	if (h->node->kind->commands)
 		return 0;
 	LOCKED(&t->lock);
+	t->dirty |= t->truncated && t->flushed;
+	t->flushed = true;
 	if (!t->dirty)
 		return 0;
+	t->truncated = false;
 	err = accept_text(t, call, buf_slice(&t->text));
 	t->dirty = false;
 	return err;
@@ -93,6 +105,8 @@ static void text_release(struct handle *h)
 {
 	struct text_handle *t = container_of(h, struct text_handle, handle);
 
+	if (t->truncated)
+		accept_text(t, &t->opener, slice("", 0));
 	buf_release(&t->text);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
@@ -113,24 +127,60 @@ int handle_open_text(struct vfs *vfs, const struct vfs_call *call, struct node *
 	struct text_handle *t;
 	int err = 0;
 
-	(void)call;
 	if (writes && !kind->accept)
 		return node_refuse(node);
 	t = xcalloc(1, sizeof(*t));
 	t->handle = (struct handle){ &text_ops, vfs, node };
 	pthread_mutex_init(&t->lock, NULL);
 	t->append = flags & O_APPEND;
-	if ((flags & O_TRUNC) && !kind->commands)
-		t->dirty = true;
-	else
+	t->opener = *call;
+	t->opener.interrupted = NULL;
+	if (!(flags & O_TRUNC) || kind->commands)
 		err = kind->render(vfs, node, &t->text);
 	if (err < 0) {
 		text_release(&t->handle);
 		return err;
 	}
+	t->truncated = (flags & O_TRUNC) && !kind->commands;
 	*ret = (struct vfs_open){ .handle = &t->handle, .direct_io = !kind->sealed,
 				  .keep_cache = kind->sealed };
 	return 0;
+}
+
+static int resize(struct text_handle *t, const struct vfs_call *call, size_t size)
+{
+	int err;
+
+	LOCKED(&t->lock);
+	while (t->text.len < size)
+		buf_add_char(&t->text, '\0');
+	t->text.len = size;
+	if (t->text.data)
+		t->text.data[size] = '\0';
+	t->truncated = false;
+	err = accept_text(t, call, buf_slice(&t->text));
+	t->dirty = err < 0;
+	return err;
+}
+
+int handle_resize_text(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		       struct handle *handle, off_t size)
+{
+	struct vfs_open open;
+	int err;
+
+	if (node->kind->commands)
+		return 0;
+	if (size < 0 || size > (off_t)TEXT_MAX)
+		return -EFBIG;
+	if (handle && handle->ops == &text_ops)
+		return resize(container_of(handle, struct text_handle, handle), call, (size_t)size);
+	err = handle_open_text(vfs, call, node, O_WRONLY, &open);
+	if (err < 0)
+		return err;
+	err = resize(container_of(open.handle, struct text_handle, handle), call, (size_t)size);
+	text_release(open.handle);
+	return err;
 }
 
 /* The listing of kinds that have fixed children and next. A cookie is an entry's place. */
@@ -177,7 +227,7 @@ static int child_next(struct listing *listing, struct listed *ret)
 	*ret = (struct listed){ .cookie = l->place + 1 };
 	if (l->place < 2) {
 		ret->name = l->place == 0 ? "." : "..";
-		ret->ino = l->place == 0 ? l->dir->ino : VFS_ROOT;
+		ret->ino = l->dir->ino;
 		ret->type = S_IFDIR;
 	} else {
 		more = child_step(l, ret);
@@ -227,8 +277,8 @@ struct directory_handle {
 	struct handle handle;
 	pthread_mutex_t lock; /* the kernel may read one directory from two threads */
 	struct listing *listing;
-	off_t position;
-	bool held;	   /* entry was read, but did not fit */
+	off_t position;	   /* -1: nowhere */
+	bool held;	   /* entry was read, but not taken */
 	struct listed entry;
 };
 
@@ -278,6 +328,8 @@ static int give(struct directory_handle *d, const struct vfs_call *call, bool pl
 	struct node spec = { 0 };
 	int err = 0;
 
+	if (!strcmp(e->name, ".."))
+		entry.attr.st_ino = node_parent_number(vfs, d->handle.node);
 	if (!plus || !strcmp(e->name, ".") || !strcmp(e->name, ".."))
 		return fill(arg, e->name, &entry, e->cookie) ? 1 : 0;
 	if (e->spec) {
@@ -305,12 +357,14 @@ int handle_read_directory(struct handle *h, const struct vfs_call *call, off_t o
 
 	LOCKED(&d->lock);
 	if (offset != d->position) {
-		int err = l->ops->seek(l, offset);
+		int err;
 
+		d->held = false;
+		d->position = -1;
+		err = l->ops->seek(l, offset);
 		if (err < 0)
 			return err;
 		d->position = offset;
-		d->held = false;
 	}
 	for (;;) {
 		int result;
@@ -322,13 +376,11 @@ int handle_read_directory(struct handle *h, const struct vfs_call *call, off_t o
 		}
 		d->held = false;
 		result = give(d, call, plus, &d->entry, fill, arg);
-		if (result < 0)
-			return result;
-		if (result > 0) {
+		if (result != 0) {
 			/* Next time the entry is found by its name: its node was given away. */
 			d->entry.spec = NULL;
 			d->held = true;
-			return 0;
+			return result < 0 ? result : 0;
 		}
 		d->position = d->entry.cookie;
 	}

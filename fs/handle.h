@@ -18,6 +18,11 @@ struct handle_ops {
 	 * -1.
 	 */
 	int (*fd)(struct handle *h);
+	/*
+	 * Around a change made through fd: -errno if the bytes must not change. Without it: they may.
+	 */
+	int (*begin_change)(struct handle *h);
+	void (*end_change)(struct handle *h);
 	/* Frees the handle; the node is put by the caller. */
 	void (*release)(struct handle *h);
 };
@@ -31,7 +36,7 @@ struct handle {
 /* A listing under way, of a directory handle. */
 struct listed {
 	const char *name; /* borrowed until the next call */
-	uint64_t ino;
+	uint64_t ino; /* of ".." it is not asked */
 	mode_t type;
 	off_t cookie;	   /* of this entry: where to go on after it */
 	struct node *spec; /* the node itself if the listing has it, to be interned; else NULL */
@@ -53,6 +58,9 @@ struct listing {
 /* Opens a text: rendered once, now. flags as of open(2). */
 int handle_open_text(struct vfs *vfs, const struct vfs_call *call, struct node *node, int flags,
 		     struct vfs_open *ret);
+/* truncate(2) of a text, or with its handle ftruncate(2). What commands write has no size. */
+int handle_resize_text(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		       struct handle *handle, off_t size);
 
 /* A directory handle over a kind's listing, or over fixed children and next. */
 int handle_open_directory(struct vfs *vfs, struct node *node, struct vfs_open *ret);

@@ -155,6 +155,13 @@ int collection_next_child(struct vfs *vfs, struct node *dir, const char *after,
 	return more;
 }
 
+uint64_t collection_parent(struct vfs *vfs, const struct node *dir)
+{
+	(void)vfs;
+	(void)dir;
+	return node_fixed_number(&kind_root, INO_FIXED, 0, &kind_collections);
+}
+
 int collection_attr(struct vfs *vfs, struct node *node, struct stat *st)
 {
 	AUTO(collection_release) struct collection c = { 0 };

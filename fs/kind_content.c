@@ -15,6 +15,7 @@ struct content {
 	gid_t gid;
 	mode_t file_mode, executable_mode, directory_mode;
 	struct tree_entry entry;
+	uint64_t parent; /* the number of its directory */
 };
 
 /* The directory that a node is: its page, and what its entries inherit. */
@@ -85,12 +86,21 @@ static void content_node(const struct node *dir, uint64_t first, const struct pl
 
 	*c = place->inherited;
 	c->entry = *entry;
+	c->parent = dir->ino;
 	*ret = (struct node){
 		.ino = ino_of_number(INO_CONTENT, first + entry->number),
 		.kind = kind_of(entry->type),
 		.a = dir->a,
 		.data = c,
 	};
+}
+
+uint64_t content_parent(struct vfs *vfs, const struct node *dir)
+{
+	const struct content *c = dir->data;
+
+	(void)vfs;
+	return c->parent;
 }
 
 void content_release(struct node *node)
@@ -143,7 +153,7 @@ static int list_next(struct listing *listing, struct listed *ret)
 	*ret = (struct listed){ .cookie = l->place + 1 };
 	if (l->place < 2) {
 		ret->name = l->place == 0 ? "." : "..";
-		ret->ino = l->place == 0 ? l->dir->ino : VFS_ROOT;
+		ret->ino = l->dir->ino;
 		ret->type = S_IFDIR;
 		l->place++;
 		return 1;

@@ -32,43 +32,11 @@ struct draft_spot draft_spot_of(struct node *dir)
 	return (struct draft_spot){ f->vfs, f->area, f->top, dir };
 }
 
-/* The descriptor of a directory's node, opened when it is first needed. */
-static int directory_fd(struct node *dir)
-{
-	struct draft_file *f = draft_file(dir);
-	int parent, fd;
-
-	if (__atomic_load_n(&f->fd, __ATOMIC_ACQUIRE) >= 0)
-		return f->fd;
-	if (f->gone)
-		return -ESTALE;
-	parent = f->parent ? directory_fd(f->parent) : f->area->fd;
-	if (parent < 0)
-		return parent;
-	fd = openat(parent, f->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? -ESTALE : -errno;
-	LOCKED(&f->area->mutex);
-	if (f->fd >= 0)
-		close(fd);
-	else
-		__atomic_store_n(&f->fd, fd, __ATOMIC_RELEASE);
-	return f->fd;
-}
-
-struct draft_top *draft_spot_top(const struct draft_spot *spot, const char *name)
-{
-	if (!spot->top)
-		return draft_top_get(spot->area, name);
-	draft_top_hold(spot->top);
-	return spot->top;
-}
-
 int draft_spot_fd(const struct draft_spot *spot)
 {
 	if (spot->area->phase == DRAFT_GONE)
 		return -ESTALE;
-	return spot->parent ? directory_fd(spot->parent) : spot->area->fd;
+	return spot->parent ? draft_directory_fd(spot->parent) : spot->area->fd;
 }
 
 /* The descriptor of the directory that the node is in. */
@@ -76,7 +44,7 @@ static int parent_fd(struct draft_file *f)
 {
 	if (f->area->phase == DRAFT_GONE || f->gone)
 		return -ESTALE;
-	return f->parent ? directory_fd(f->parent) : f->area->fd;
+	return f->parent ? draft_directory_fd(f->parent) : f->area->fd;
 }
 
 static int any_handle_fd(struct draft_file *f)
@@ -122,10 +90,18 @@ int draft_node_path(struct node *node, struct draft_path *ret)
 	return 0;
 }
 
-void draft_fill(const struct draft_spot *spot, const char *name, const struct stat *st,
-		struct node *ret)
+struct draft_top *draft_spot_top(const struct draft_spot *spot, const char *name)
+{
+	if (!spot->parent)
+		return draft_top_get(spot->area, name);
+	draft_top_hold(spot->top);
+	return spot->top;
+}
+
+struct node *draft_intern(const struct draft_spot *spot, const char *name, const struct stat *st)
 {
 	struct draft_file *f = xcalloc(1, sizeof(*f));
+	struct node spec;
 
 	f->vfs = spot->vfs;
 	f->area = spot->area;
@@ -137,13 +113,14 @@ void draft_fill(const struct draft_spot *spot, const char *name, const struct st
 	draft_area_hold(f->area);
 	if (f->parent)
 		node_hold(f->vfs->nodes, f->parent);
-	*ret = (struct node){
+	spec = (struct node){
 		.ino = ino_of_number(INO_DRAFT, st->st_ino),
 		.backing = st->st_ino,
 		.kind = &kind_draft,
 		.a = f->area->run,
 		.data = f,
 	};
+	return node_intern(spot->vfs->nodes, &spec);
 }
 
 void draft_release(struct node *node)
@@ -154,8 +131,7 @@ void draft_release(struct node *node)
 	if (!f)
 		return;
 	area = f->area;
-	if (f->fd >= 0)
-		close(f->fd);
+	draft_directory_close(f);
 	if (f->parent)
 		node_put(f->vfs->nodes, f->parent);
 	draft_top_put(f->top);
@@ -173,7 +149,7 @@ int draft_lookup(const struct draft_spot *spot, const char *name, struct node *r
 		return fd;
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	draft_fill(spot, name, &st, ret);
+	*ret = (struct node){ .interned = draft_intern(spot, name, &st) };
 	return 0;
 }
 
@@ -186,6 +162,16 @@ int draft_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir, c
 	(void)call;
 	SHARED(&spot.area->lock);
 	return draft_lookup(&spot, child, ret);
+}
+
+uint64_t draft_parent(struct vfs *vfs, const struct node *dir)
+{
+	struct draft_file *f = draft_file(dir);
+
+	(void)vfs;
+	SHARED(&f->area->lock);
+	return f->parent ? f->parent->ino :
+			   node_fixed_number(&kind_run, INO_RUN, dir->a, &kind_outputs);
 }
 
 /* The inode's links without the blob's, and none once the last name is gone. */
@@ -280,7 +266,7 @@ static int list_next(struct listing *listing, struct listed *ret)
 		return 1;
 	}
 	/* A node that got another backing inode keeps its number. */
-	known = node_get_backing(l->vfs->nodes, e->d_ino);
+	known = node_get_backing(l->vfs->nodes, l->dir->a, e->d_ino);
 	if (known) {
 		ret->ino = known->ino;
 		node_put(l->vfs->nodes, known);

@@ -204,7 +204,7 @@ static int list_seek(struct listing *listing, off_t cookie)
 	if (cookie == 0) {
 		forget_names(l);
 		add_name(l, ".", l->dir->ino, S_IFDIR);
-		add_name(l, "..", VFS_ROOT, S_IFDIR);
+		add_name(l, "..", l->dir->ino, S_IFDIR);
 		err = list_drafts(l);
 		if (err == 0)
 			err = list_logged(l);

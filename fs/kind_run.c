@@ -5,6 +5,7 @@
 #include "vfs_private.h"
 
 #include "core/document.h"
+#include "core/draft.h"
 #include "core/publish.h"
 #include "core/run.h"
 
@@ -87,6 +88,13 @@ static int run_stat(struct vfs *vfs, struct node *node, struct run *run, struct 
 	st->st_mtim = (struct timespec){ (time_t)(at / 1000000000), (long)(at % 1000000000) };
 	st->st_mode = run->mode;
 	return 0;
+}
+
+uint64_t run_parent(struct vfs *vfs, const struct node *dir)
+{
+	(void)vfs;
+	(void)dir;
+	return node_fixed_number(&kind_root, INO_FIXED, 0, &kind_runs);
 }
 
 int run_attr(struct vfs *vfs, struct node *node, struct stat *st)
@@ -224,14 +232,9 @@ int state_render(struct vfs *vfs, struct node *node, struct buf *ret)
 	return err;
 }
 
-/* The number of a fixed child of the run, by kind. */
 static uint64_t child_ino(uint32_t run, const struct node_kind *kind)
 {
-	uint32_t i = 0;
-
-	while (kind_run.fixed[i].kind != kind)
-		i++;
-	return ino_of_ids(INO_RUN, run, i + 2);
+	return node_fixed_number(&kind_run, INO_RUN, run, kind);
 }
 
 /* What the kernel knows of the run's directories is of its state before; drafts became links. */
@@ -253,6 +256,43 @@ static void forget_state(struct vfs *vfs, uint32_t run)
 	vfs_forget_cached(vfs, ino_of_ids(INO_RUN, run, 0));
 }
 
+/*
+ * Pages of files that are open for writing: those that are to be written are, or are refused; none
+ * stays that the file below does not have.
+ */
+static void forget_written(struct vfs *vfs, uint32_t run)
+{
+	autofree ino_t *written = NULL;
+	struct draft_area *area;
+	size_t count;
+
+	if (draft_area_get(vfs->store, run, &area) < 0)
+		return;
+	count = draft_written(area, &written);
+	draft_area_put(area);
+	for (size_t i = 0; i < count; i++) {
+		struct node *node = node_get_backing(vfs->nodes, run, written[i]);
+
+		if (!node)
+			continue;
+		vfs_forget_cached(vfs, node->ino);
+		node_put(vfs->nodes, node);
+	}
+}
+
+static int set_state(struct vfs *vfs, uint32_t run, enum run_state state)
+{
+	int err;
+
+	/* What a mapping has had written to it so far is the draft's; the rest will not be. */
+	forget_written(vfs, run);
+	vfs_settle(vfs);
+	err = run_set_state(vfs->store, run, state);
+	if (err == 0)
+		forget_written(vfs, run);
+	return err;
+}
+
 int state_accept(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 		 struct slice text)
 {
@@ -268,8 +308,11 @@ int state_accept(struct vfs *vfs, const struct vfs_call *call, struct node *node
 	if (run_state_parse(word, &state) < 0 || next_word(&text).len > 0)
 		return refuse_command(vfs, node->a, "not a state", word);
 	err = state == RUN_FINISHED ? publish(vfs->store, &finish) :
-				      run_set_state(vfs->store, node->a, state);
-	if (err == 0)
-		forget_state(vfs, node->a);
-	return err;
+				      set_state(vfs, node->a, state);
+	if (err < 0)
+		return err;
+	forget_state(vfs, node->a);
+	/* Whoever sees the new state sees what came of it. */
+	vfs_settle(vfs);
+	return 0;
 }

@@ -23,6 +23,16 @@ static int version_stat(struct vfs *vfs, uint32_t id, struct version *v, struct 
 	return 0;
 }
 
+uint64_t version_parent(struct vfs *vfs, const struct node *dir)
+{
+	struct version v;
+
+	/* A version that has gone is in no directory any more. */
+	if (version_get_by_id(vfs->store, dir->a, &v) < 0)
+		return VFS_ROOT;
+	return ino_of_ids(INO_COLLECTION, v.collection, 0);
+}
+
 int version_attr(struct vfs *vfs, struct node *node, struct stat *st)
 {
 	struct version v = { 0 };

@@ -1,6 +1,7 @@
 /*
  * main.c - the command line: a table of subcommands.
  */
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "conf/conf.h"
@@ -82,10 +83,23 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
+/* What is opened first must not get the number of a standard stream that the caller has closed. */
+static void fill_stdio(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
 
+	fill_stdio();
 	if (argc < 2) {
 		fprintf(stderr, "lineagefs: which command? `lineagefs help` lists them\n");
 		return 2;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 
@@ -181,4 +182,52 @@ int mountpoint_check(const char *path, struct buf *why)
 	if (err < 0)
 		buf_printf(why, "cannot read the mountpoint %s: %s", path, strerror(-err));
 	return err < 0 ? err : 0;
+}
+
+/* \ooo is one byte. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from; to++) {
+		if (from[0] == '\\' && from[1] && from[2] && from[3]) {
+			*to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+			from += 4;
+		} else {
+			*to = *from++;
+		}
+	}
+	*to = '\0';
+}
+
+int mountpoint_device(const char *path, dev_t *ret)
+{
+	FILE *table = fopen("/proc/self/mountinfo", "re");
+	autofree char *line = NULL;
+	size_t size = 0;
+	int err = -ENOENT;
+
+	if (!table)
+		return -errno;
+	/* id parent major:minor root mountpoint ...; the topmost comes last. */
+	while (getline(&line, &size, table) > 0) {
+		unsigned major_number, minor_number;
+		char *word, *rest = line;
+		int n = 0;
+
+		if (sscanf(line, "%*d %*d %u:%u %n", &major_number, &minor_number, &n) < 2)
+			continue;
+		rest += n;
+		strsep(&rest, " ");
+		word = strsep(&rest, " ");
+		if (!word)
+			continue;
+		unescape(word);
+		if (strcmp(word, path) != 0)
+			continue;
+		*ret = makedev(major_number, minor_number);
+		err = 0;
+	}
+	fclose(table);
+	return err;
 }

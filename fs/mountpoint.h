@@ -25,4 +25,7 @@ int directory_is_empty(const char *path);
  */
 int mountpoint_check(const char *path, struct buf *why);
 
+/* The device number of the topmost mount at an absolute path; -ENOENT: nothing is mounted there. */
+int mountpoint_device(const char *path, dev_t *ret);
+
 #endif

@@ -71,11 +71,11 @@ static struct node *find_ino(struct node_table *t, uint64_t ino)
 	return n;
 }
 
-static struct node *find_backing(struct node_table *t, uint64_t backing)
+static struct node *find_backing(struct node_table *t, uint32_t run, uint64_t backing)
 {
 	struct node *n = t->by_backing[bucket(t, backing)];
 
-	while (n && n->backing != backing)
+	while (n && (n->backing != backing || n->a != run))
 		n = n->next_backing;
 	return n;
 }
@@ -116,10 +116,23 @@ static bool take_out(struct node_table *t, struct node *n)
 	return true;
 }
 
+/* A node may hold the last reference of its parent, and so on up: depth must not cost stack. */
 static void destroy(struct node *n)
 {
-	node_spec_release(n);
-	free(n);
+	static _Thread_local struct node *doomed;
+	static _Thread_local bool under_way;
+
+	n->next_ino = doomed;
+	doomed = n;
+	if (under_way)
+		return;
+	under_way = true;
+	while ((n = doomed)) {
+		doomed = n->next_ino;
+		node_spec_release(n);
+		free(n);
+	}
+	under_way = false;
 }
 
 void node_table_free(struct node_table *t)
@@ -158,10 +171,10 @@ struct node *node_get(struct node_table *t, uint64_t ino)
 	return n;
 }
 
-struct node *node_get_backing(struct node_table *t, uint64_t backing)
+struct node *node_get_backing(struct node_table *t, uint32_t run, uint64_t backing)
 {
 	LOCKED(&t->lock);
-	struct node *n = find_backing(t, backing);
+	struct node *n = find_backing(t, run, backing);
 
 	if (n)
 		n->references++;
@@ -171,6 +184,13 @@ struct node *node_get_backing(struct node_table *t, uint64_t backing)
 void node_hold(struct node_table *t, struct node *node)
 {
 	LOCKED(&t->lock);
+	node->references++;
+}
+
+void node_again(struct node_table *t, struct node *node)
+{
+	LOCKED(&t->lock);
+	node->lookups++;
 	node->references++;
 }
 
@@ -205,10 +225,15 @@ void node_forget(struct node_table *t, uint64_t ino, uint64_t lookups)
 
 struct node *node_intern(struct node_table *t, struct node *spec)
 {
-	struct node *n;
+	struct node *n = spec->interned;
 
+	if (n) {
+		*spec = (struct node){ 0 };
+		return n;
+	}
+	assert(spec->kind);
 	pthread_mutex_lock(&t->lock);
-	n = spec->backing ? find_backing(t, spec->backing) : find_ino(t, spec->ino);
+	n = spec->backing ? find_backing(t, spec->a, spec->backing) : find_ino(t, spec->ino);
 	if (!n) {
 		if (t->count >= t->buckets)
 			grow(t);

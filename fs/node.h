@@ -50,6 +50,11 @@ struct node {
 	uint32_t a, b; /* ids, as the class says */
 	char *name;    /* of kinds that are found by it: a role, a run's name, ...; owned */
 	void *data;    /* of kinds that have more to remember; kind->release frees it */
+	/*
+	 * Nothing else is set: find had to intern the node under a lock of its own. With the lookup
+	 * and the reference that node_intern() is to give.
+	 */
+	struct node *interned;
 
 	/* Of the table. */
 	uint64_t backing; /* drafts: inode of the backing file; else 0 */
@@ -100,7 +105,7 @@ struct node_xattrs {
 /*
  * One kind of path. A hook gets the node; one that is left out has one default answer, in node.c.
  * find and next come from the same order and agree. What they fill is a node without lookups, not
- * in the table yet: ino, kind, ids, name (owned), data (owned).
+ * in the table yet: ino, kind, ids, name (owned), data (owned); or interned.
  */
 struct node_kind {
 	const char *name; /* of the kind, for messages */
@@ -118,6 +123,8 @@ struct node_kind {
 	/* The first child after a name ("" is the first): 1, 0 at the end, -errno. */
 	int (*next)(struct vfs *vfs, struct node *dir, const char *after, struct buf *ret_name,
 		    struct node *ret);
+	/* The number of "..", where that does not follow from the directory's own. */
+	uint64_t (*parent)(struct vfs *vfs, const struct node *dir);
 	/* Instead of fixed and next: a listing of the kind's own. */
 	int (*list)(struct vfs *vfs, struct node *dir, struct listing **ret);
 
@@ -150,9 +157,14 @@ struct node_table *node_table_new(void);
 void node_table_free(struct node_table *t);
 /* The node of this number with a reference, or NULL. */
 struct node *node_get(struct node_table *t, uint64_t ino);
-/* The draft node of this backing inode with a reference, or NULL. */
-struct node *node_get_backing(struct node_table *t, uint64_t backing);
+/*
+ * The draft node of a run with this backing inode, with a reference, or NULL. The kernel may know
+ * files of a run that has finished long after their inodes became others': the run tells them apart.
+ */
+struct node *node_get_backing(struct node_table *t, uint32_t run, uint64_t backing);
 void node_hold(struct node_table *t, struct node *node);
+/* One more lookup and reference of a node that the caller has: it got one more name. */
+void node_again(struct node_table *t, struct node *node);
 void node_put(struct node_table *t, struct node *node);
 /*
  * The table's node for what find or next filled, with one more lookup and a reference; takes over

@@ -6,6 +6,8 @@
 #include "core/log.h"
 
 #define BUCKETS 1024
+/* Should the kernel itself be waiting for something, who waits for it goes on without. */
+#define SETTLE_NS 5000000000
 
 /* A change the kernel is to hear of; name is empty when it is the node itself. */
 struct change {
@@ -23,6 +25,9 @@ struct notifier {
 	bool stopping;
 	bool joined;
 	pthread_mutex_t lock;
+	pthread_cond_t told_one; /* or ended */
+	uint64_t queued, told;	 /* changes so far */
+	bool ended;
 	struct change *first, **last;
 	struct change *bucket[BUCKETS];
 };
@@ -52,6 +57,7 @@ static void add(struct notifier *notifier, uint64_t ino, const char *name)
 	*bucket = change;
 	if (!notifier->first)
 		sem_post(&notifier->wake);
+	notifier->queued++;
 	*notifier->last = change;
 	notifier->last = &change->next;
 }
@@ -90,6 +96,9 @@ static void tell_all(struct notifier *notifier)
 		else
 			notifier->ops->inode(notifier->arg, change->ino);
 		free(change);
+		LOCKED(&notifier->lock);
+		notifier->told++;
+		pthread_cond_broadcast(&notifier->told_one);
 	}
 }
 
@@ -102,6 +111,11 @@ static void *run(void *arg)
 		while (sem_wait(&notifier->wake) != 0)
 			;
 		tell_all(notifier);
+	}
+	{
+		LOCKED(&notifier->lock);
+		notifier->ended = true;
+		pthread_cond_broadcast(&notifier->told_one);
 	}
 	notifier->ops->end(notifier->arg);
 	return NULL;
@@ -117,8 +131,10 @@ int notifier_new(const struct notifier_ops *ops, void *arg, struct notifier **re
 	notifier->last = &notifier->first;
 	sem_init(&notifier->wake, 0, 0);
 	pthread_mutex_init(&notifier->lock, NULL);
+	pthread_cond_init(&notifier->told_one, NULL);
 	err = pthread_create(&notifier->thread, NULL, run, notifier);
 	if (err) {
+		pthread_cond_destroy(&notifier->told_one);
 		pthread_mutex_destroy(&notifier->lock);
 		sem_destroy(&notifier->wake);
 		free(notifier);
@@ -146,9 +162,22 @@ void notifier_free(struct notifier *notifier)
 	notifier_join(notifier);
 	while ((change = take(notifier)))
 		free(change);
+	pthread_cond_destroy(&notifier->told_one);
 	pthread_mutex_destroy(&notifier->lock);
 	sem_destroy(&notifier->wake);
 	free(notifier);
+}
+
+void notifier_settle(struct notifier *notifier)
+{
+	struct timespec until = moment_after(SETTLE_NS);
+	uint64_t target;
+
+	LOCKED(&notifier->lock);
+	target = notifier->queued;
+	while (!notifier->ended && notifier->told < target)
+		if (pthread_cond_timedwait(&notifier->told_one, &notifier->lock, &until) != 0)
+			return;
 }
 
 void notifier_entry(struct notifier *notifier, uint64_t parent, const char *name)

@@ -1,10 +1,12 @@
 #include "ops_private.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "core/log.h"
+#include "mountpoint.h"
 #include "negotiate.h"
 #include "notify.h"
 
@@ -160,6 +162,13 @@ static void queue_inode(void *arg, uint64_t ino)
 	notifier_inode(ops->notifier, ino);
 }
 
+static void settle(void *arg)
+{
+	struct ops *ops = arg;
+
+	notifier_settle(ops->notifier);
+}
+
 /* Mounting. */
 
 /* fsname may hold anything; libfuse takes a comma for the next option. */
@@ -195,10 +204,42 @@ static struct fuse_session *new_session(struct ops *ops, const struct ops_option
 	return session;
 }
 
+/*
+ * libfuse unmounts by path. If ours was taken away meanwhile, lazily perhaps, so that somebody still
+ * uses it, another may have been mounted there: then only the connection ends.
+ */
+static void unmount(struct ops *ops)
+{
+	autoclose int null = -1;
+	dev_t there;
+
+	if (ops->cut)
+		return;
+	if (mountpoint_device(ops->mountpoint, &there) < 0 || there == ops->device) {
+		fuse_session_unmount(ops->session);
+		return;
+	}
+	log_info("another filesystem is mounted on %s now", ops->mountpoint);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0)
+		dup3(null, fuse_session_fd(ops->session), O_CLOEXEC);
+	ops->cut = true;
+}
+
+static void session_free(struct ops *ops)
+{
+	/* Until the process ends: without unmounting, libfuse does not free all of it. */
+	static struct fuse_session *volatile kept __attribute__((unused));
+
+	if (ops->cut)
+		kept = ops->session;
+	else if (ops->session)
+		fuse_session_destroy(ops->session);
+}
+
 static void ops_free(struct ops *ops)
 {
-	if (ops->session)
-		fuse_session_destroy(ops->session);
+	session_free(ops);
 	notifier_free(ops->notifier);
 	jobs_release(&ops->jobs);
 	pthread_mutex_destroy(&ops->lock);
@@ -236,6 +277,7 @@ int ops_mount(struct vfs *vfs, const struct ops_options *options, const char *mo
 		ops_free(ops);
 		return -EIO;
 	}
+	mountpoint_device(mountpoint, &ops->device);
 	/* Borrowed for this call only. */
 	ops->options.source = NULL;
 	ops->options.flags = NULL;
@@ -281,7 +323,7 @@ static int run_loop(struct ops *ops)
 	if (err < 0) {
 		log_errno(err, "serving %s", ops->mountpoint);
 		/* Whoever still waits for an answer gets an error; our threads among them. */
-		fuse_session_unmount(ops->session);
+		unmount(ops);
 	}
 	/* Before the handlers go: the notifier may still send us their signal. */
 	notifier_join(ops->notifier);
@@ -292,7 +334,7 @@ static int run_loop(struct ops *ops)
 
 int ops_serve(struct ops *ops)
 {
-	const struct vfs_notify notify = { ops, queue_entry, queue_inode };
+	const struct vfs_notify notify = { ops, queue_entry, queue_inode, settle };
 	int err;
 
 	ops->server = pthread_self();
@@ -306,13 +348,13 @@ int ops_serve(struct ops *ops)
 
 void ops_unmount(struct ops *ops)
 {
-	const struct vfs_notify nobody = { NULL, NULL, NULL };
+	const struct vfs_notify nobody = { NULL, NULL, NULL, NULL };
 
 	if (!ops)
 		return;
 	/* First the threads that may reply: unmounting closes the session's descriptor. */
 	jobs_finish(&ops->jobs);
-	fuse_session_unmount(ops->session);
+	unmount(ops);
 	while (ops->open)
 		ops_release_file(ops, ops->open);
 	vfs_set_notify(ops->vfs, &nobody);

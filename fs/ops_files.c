@@ -3,7 +3,7 @@
 #include <fcntl.h>
 
 /* Bounds how long a copy_file_range(2) cannot be interrupted. */
-#define MAX_COPY ((size_t)1 << 30)
+#define MAX_COPY ((size_t)1 << 28)
 
 static struct open_file *remember(struct ops *ops, struct handle *handle)
 {
@@ -66,30 +66,64 @@ static void reply_open(fuse_req_t req, const struct vfs_open *open, const struct
 	}
 }
 
-static void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-		      struct fuse_file_info *fi)
+static int create(fuse_req_t req, const struct vfs_call *call, fuse_ino_t parent,
+		  const char *name, mode_t mode, struct fuse_file_info *fi)
 {
-	struct vfs_call call = call_of(req);
 	struct vfs_entry entry;
 	struct vfs_open open = { 0 };
-	int err = vfs_create(vfs_of(req), &call, parent, name, mode, fi->flags, &entry, &open);
+	int err = vfs_create(vfs_of(req), call, parent, name, mode, fi->flags, &entry, &open);
 
+	if (err == VFS_PATIENCE)
+		return err;
+	ops_end_patience(req, call);
 	if (err)
 		reply_status(req, err);
 	else
 		reply_open(req, &open, &entry, fi);
+	return 0;
+}
+
+static void create_patiently(struct patient_request *r)
+{
+	create(r->req, &r->call, r->ino, r->name, r->mode, &r->fi);
+}
+
+static void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		      struct fuse_file_info *fi)
+{
+	struct vfs_call call = call_of(req);
+
+	if (create(req, &call, parent, name, mode, fi) == VFS_PATIENCE)
+		ops_be_patient(req, parent, name, mode, fi, create_patiently);
+}
+
+static int open_file(fuse_req_t req, const struct vfs_call *call, fuse_ino_t ino,
+		     struct fuse_file_info *fi)
+{
+	struct vfs_open open = { 0 };
+	int err = vfs_open(vfs_of(req), call, ino, fi->flags, &open);
+
+	if (err == VFS_PATIENCE)
+		return err;
+	ops_end_patience(req, call);
+	if (err)
+		reply_status(req, err);
+	else
+		reply_open(req, &open, NULL, fi);
+	return 0;
+}
+
+static void open_patiently(struct patient_request *r)
+{
+	open_file(r->req, &r->call, r->ino, &r->fi);
 }
 
 static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct vfs_call call = call_of(req);
-	struct vfs_open open = { 0 };
-	int err = vfs_open(vfs_of(req), &call, ino, fi->flags, &open);
 
-	if (err)
-		reply_status(req, err);
-	else
-		reply_open(req, &open, NULL, fi);
+	if (open_file(req, &call, ino, fi) == VFS_PATIENCE)
+		ops_be_patient(req, ino, "", 0, fi, open_patiently);
 }
 
 static void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -188,10 +222,29 @@ static void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_status(req, vfs_flush(handle, &call));
 }
 
+/* Waits for the disk: not on a thread that others need. */
+struct sync_request {
+	struct job job;
+	fuse_req_t req;
+	struct handle *handle;
+	bool data_only;
+};
+
+static void run_sync(struct job *job)
+{
+	struct sync_request *sync = container_of(job, struct sync_request, job);
+
+	reply_status(sync->req, vfs_fsync(sync->handle, sync->data_only));
+}
+
 static void on_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi)
 {
+	struct sync_request *sync = xmalloc(sizeof(*sync));
+
 	(void)ino;
-	reply_status(req, vfs_fsync(handle_of(fi), data_only));
+	*sync = (struct sync_request){ .req = req, .handle = handle_of(fi),
+				       .data_only = data_only };
+	jobs_start(&ops_of(req)->jobs, &sync->job, run_sync);
 }
 
 static void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t len,
@@ -201,16 +254,41 @@ static void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	reply_status(req, vfs_fallocate(handle_of(fi), mode, offset, len));
 }
 
+struct copy_request {
+	struct job job;
+	fuse_req_t req;
+	struct handle *from, *to;
+	off_t from_offset, to_offset;
+	size_t len;
+	unsigned flags;
+};
+
+static void run_copy(struct job *job)
+{
+	struct copy_request *c = container_of(job, struct copy_request, job);
+
+	reply_count(c->req, vfs_copy_file_range(c->from, c->from_offset, c->to, c->to_offset,
+						c->len, c->flags));
+}
+
 static void on_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t offset,
 			       struct fuse_file_info *fi, fuse_ino_t to_ino, off_t to_offset,
 			       struct fuse_file_info *to_fi, size_t len, int flags)
 {
+	struct copy_request *c = xmalloc(sizeof(*c));
+
 	(void)ino;
 	(void)to_ino;
-	if (len > MAX_COPY)
-		len = MAX_COPY;
-	reply_count(req, vfs_copy_file_range(handle_of(fi), offset, handle_of(to_fi), to_offset,
-					     len, (unsigned)flags));
+	*c = (struct copy_request){
+		.req = req,
+		.from = handle_of(fi),
+		.to = handle_of(to_fi),
+		.from_offset = offset,
+		.to_offset = to_offset,
+		.len = len < MAX_COPY ? len : MAX_COPY,
+		.flags = (unsigned)flags,
+	};
+	jobs_start(&ops_of(req)->jobs, &c->job, run_copy);
 }
 
 static void on_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,

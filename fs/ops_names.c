@@ -1,5 +1,8 @@
 #include "ops_private.h"
 
+#include <signal.h>
+#include <stdio.h>
+
 static pthread_key_t scratch_key;
 static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
 
@@ -97,6 +100,102 @@ static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	reply_attr(req, err, &attr, ttl);
 }
 
+/* A signal that ends a process is SIGKILL to each of its threads. */
+static bool is_killed(pid_t thread)
+{
+	AUTO(buf_release) struct buf path = BUF_INIT;
+	unsigned long long pending = 0;
+	char line[128];
+	FILE *f;
+
+	if (thread <= 0)
+		return false;
+	buf_printf(&path, "/proc/%d/status", (int)thread);
+	f = fopen(buf_str(&path), "re");
+	if (!f)
+		return errno == ENOENT;
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, "SigPnd:", 7))
+			pending = strtoull(line + 7, NULL, 16);
+	fclose(f);
+	return pending >> (SIGKILL - 1) & 1;
+}
+
+static void on_interrupt(fuse_req_t req, void *job)
+{
+	if (is_killed(fuse_req_ctx(req)->pid))
+		job_interrupt(job);
+}
+
+void ops_begin_patience(fuse_req_t req, struct job *job)
+{
+	fuse_req_interrupt_func(req, on_interrupt, job);
+}
+
+void ops_end_patience(fuse_req_t req, const struct vfs_call *call)
+{
+	/* Waits for on_interrupt(): after the reply nothing would keep it from a freed job. */
+	if (call->patient)
+		fuse_req_interrupt_func(req, NULL, NULL);
+}
+
+static void run_patient(struct job *job)
+{
+	struct patient_request *r = container_of(job, struct patient_request, job);
+
+	ops_begin_patience(r->req, job);
+	r->serve(r);
+}
+
+void ops_be_patient(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
+		    const struct fuse_file_info *fi, void (*serve)(struct patient_request *r))
+{
+	size_t size = strlen(name) + 1;
+	struct patient_request *r = xmalloc(sizeof(*r) + size);
+
+	*r = (struct patient_request){
+		.req = req, .serve = serve, .call = call_of(req), .ino = ino, .mode = mode,
+	};
+	r->call.patient = true;
+	r->call.interrupted = &r->job.interrupted;
+	if (fi)
+		r->fi = *fi;
+	memcpy(r->name, name, size);
+	jobs_start(&ops_of(req)->jobs, &r->job, run_patient);
+}
+
+struct setattr_request {
+	struct job job;
+	fuse_req_t req;
+	struct vfs_call call;
+	fuse_ino_t ino;
+	struct handle *handle;
+	struct stat set;
+	unsigned what;
+};
+
+static int set_attr(fuse_req_t req, const struct vfs_call *call, fuse_ino_t ino,
+		    struct handle *handle, const struct stat *set, unsigned what)
+{
+	struct stat attr;
+	double ttl;
+	int err = vfs_setattr(vfs_of(req), call, ino, handle, set, what, &attr, &ttl);
+
+	if (err == VFS_PATIENCE)
+		return err;
+	ops_end_patience(req, call);
+	reply_attr(req, err, &attr, ttl);
+	return 0;
+}
+
+static void set_attr_patiently(struct job *job)
+{
+	struct setattr_request *s = container_of(job, struct setattr_request, job);
+
+	ops_begin_patience(s->req, job);
+	set_attr(s->req, &s->call, s->ino, s->handle, &s->set, s->what);
+}
+
 static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *set, int to_set,
 		       struct fuse_file_info *fi)
 {
@@ -114,16 +213,26 @@ static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *set, int to_
 		{ FUSE_SET_ATTR_MTIME_NOW, VFS_SET_MTIME_NOW },
 	};
 	struct vfs_call call = call_of(req);
-	struct stat attr;
-	double ttl;
+	struct setattr_request *s;
 	unsigned what = 0;
-	int err;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
 		if (to_set & bits[i].fuse)
 			what |= bits[i].vfs;
-	err = vfs_setattr(vfs_of(req), &call, ino, handle_of(fi), set, what, &attr, &ttl);
-	reply_attr(req, err, &attr, ttl);
+	if (set_attr(req, &call, ino, handle_of(fi), set, what) != VFS_PATIENCE)
+		return;
+	s = xmalloc(sizeof(*s));
+	*s = (struct setattr_request){
+		.req = req,
+		.call = call,
+		.ino = ino,
+		.handle = handle_of(fi),
+		.set = *set,
+		.what = what,
+	};
+	s->call.patient = true;
+	s->call.interrupted = &s->job.interrupted;
+	jobs_start(&ops_of(req)->jobs, &s->job, set_attr_patiently);
 }
 
 static void on_readlink(fuse_req_t req, fuse_ino_t ino)

@@ -20,6 +20,8 @@ struct ops {
 	struct fuse_session *session;
 	struct ops_options options;
 	char *mountpoint;
+	dev_t device; /* of the mount */
+	bool cut;     /* the connection was ended, without unmounting */
 	struct jobs jobs;
 	struct notifier *notifier;
 	pthread_t server; /* the thread in ops_serve() */
@@ -67,6 +69,32 @@ static inline struct fuse_entry_param entry_param(const struct vfs_entry *entry)
 		.entry_timeout = entry->entry_ttl,
 	};
 }
+
+/*
+ * An operation that must look into its caller (VFS_PATIENCE) is made again, patiently, on a thread
+ * of its own: reading a process's memory may wait for a page that only our threads can bring.
+ */
+struct patient_request {
+	struct job job;
+	fuse_req_t req;
+	void (*serve)(struct patient_request *r);
+	struct vfs_call call;
+	fuse_ino_t ino; /* or the parent */
+	mode_t mode;
+	struct fuse_file_info fi;
+	char name[]; /* "" where there is none */
+};
+
+void ops_be_patient(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
+		    const struct fuse_file_info *fi, void (*serve)(struct patient_request *r));
+
+/*
+ * Around a patient operation: from now on its job is interrupted when its caller is killed. Other
+ * signals do not stop it, as they stop nothing that is done to a local file; and not all programs
+ * would try again. It ends before the reply.
+ */
+void ops_begin_patience(fuse_req_t req, struct job *job);
+void ops_end_patience(fuse_req_t req, const struct vfs_call *call);
 
 /* Each fills in the requests it serves. */
 void ops_add_names(struct fuse_lowlevel_ops *table);

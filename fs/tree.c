@@ -54,6 +54,7 @@ const struct node_kind kind_collection = {
 	},
 	.find = collection_find_child, /* latest, v0, v1, ... */
 	.next = collection_next_child,
+	.parent = collection_parent,
 	.attr = collection_attr,
 	.set_attr = collection_set_attr,
 };
@@ -95,6 +96,7 @@ const struct node_kind kind_version = {
 		{ "producers", &kind_producers },
 		{ NULL, NULL },
 	},
+	.parent = version_parent,
 	.attr = version_attr,
 };
 
@@ -168,6 +170,7 @@ const struct node_kind kind_content_directory = {
 	.type = S_IFDIR,
 	.sealed = true,
 	.find = content_find,
+	.parent = content_parent,
 	.list = content_list,
 	.attr = content_attr,
 	.release = content_release,
@@ -213,6 +216,7 @@ const struct node_kind kind_run = {
 		{ "state", &kind_state },
 		{ NULL, NULL },
 	},
+	.parent = run_parent,
 	.attr = run_attr,
 	.set_attr = run_set_attr,
 };
@@ -291,6 +295,7 @@ const struct node_kind kind_ended = {
 const struct node_kind kind_draft = {
 	.name = "draft",
 	.find = draft_find,
+	.parent = draft_parent,
 	.list = draft_list,
 	.attr = draft_attr,
 	.set_attr = draft_set_attr,

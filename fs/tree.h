@@ -24,6 +24,7 @@ extern const struct node_kind kind_draft;
 #define HOOK_NEXT(name)                                                                  \
 	int name(struct vfs *vfs, struct node *dir, const char *after,                   \
 		 struct buf *ret_name, struct node *ret)
+#define HOOK_PARENT(name) uint64_t name(struct vfs *vfs, const struct node *dir)
 #define HOOK_LIST(name) int name(struct vfs *vfs, struct node *dir, struct listing **ret)
 #define HOOK_ATTR(name) int name(struct vfs *vfs, struct node *node, struct stat *st)
 #define HOOK_SET_ATTR(name)                                                              \
@@ -50,6 +51,7 @@ HOOK_ATTR(collections_attr);
 extern const struct node_edit collections_edit;
 HOOK_FIND(collection_find_child);
 HOOK_NEXT(collection_next_child);
+HOOK_PARENT(collection_parent);
 HOOK_ATTR(collection_attr);
 HOOK_SET_ATTR(collection_set_attr);
 HOOK_ATTR(collection_text_attr);
@@ -61,6 +63,7 @@ HOOK_ATTR(latest_attr);
 HOOK_TEXT(latest_target);
 
 /* kind_version.c */
+HOOK_PARENT(version_parent);
 HOOK_ATTR(version_attr);
 HOOK_ATTR(version_text_attr);
 HOOK_ATTR(version_link_attr);
@@ -76,6 +79,7 @@ HOOK_TEXT(sums_render);
 
 /* kind_content.c */
 HOOK_FIND(content_find);
+HOOK_PARENT(content_parent);
 HOOK_LIST(content_list);
 HOOK_ATTR(content_root_attr);
 HOOK_ATTR(content_attr);
@@ -88,6 +92,7 @@ HOOK_FIND(runs_find);
 HOOK_NEXT(runs_next);
 HOOK_ATTR(runs_attr);
 extern const struct node_edit runs_edit;
+HOOK_PARENT(run_parent);
 HOOK_ATTR(run_attr);
 HOOK_SET_ATTR(run_set_attr);
 HOOK_ATTR(run_text_attr);
@@ -113,6 +118,7 @@ extern const struct node_edit outputs_edit;
 
 /* kind_draft.c, draft_edit.c, draft_file.c */
 HOOK_FIND(draft_find);
+HOOK_PARENT(draft_parent);
 HOOK_LIST(draft_list);
 HOOK_ATTR(draft_attr);
 HOOK_SET_ATTR(draft_set_attr);

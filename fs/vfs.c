@@ -17,6 +17,7 @@ int vfs_new(struct store *store, struct vfs **ret)
 
 	vfs->store = store;
 	vfs->nodes = node_table_new();
+	draft_directories_init(&vfs->draft_directories);
 	vfs->owner = geteuid();
 	vfs->owner_group = getegid();
 	/* The kernel never looks the root up: its first lookup is never given back. */
@@ -33,6 +34,7 @@ void vfs_set_notify(struct vfs *vfs, const struct vfs_notify *notify)
 void vfs_free(struct vfs *vfs)
 {
 	node_table_free(vfs->nodes);
+	draft_directories_release(&vfs->draft_directories);
 	free(vfs);
 }
 
@@ -46,6 +48,12 @@ void vfs_forget_cached(struct vfs *vfs, uint64_t ino)
 {
 	if (vfs->notify.inode)
 		vfs->notify.inode(vfs->notify.arg, ino);
+}
+
+void vfs_settle(struct vfs *vfs)
+{
+	if (vfs->notify.settle)
+		vfs->notify.settle(vfs->notify.arg);
 }
 
 /* The supplementary groups of the caller, from /proc: only asked when they decide. */
@@ -94,6 +102,26 @@ void node_fixed_child(const struct node *dir, size_t index, struct node *ret)
 		.a = dir->a,
 		.b = slot,
 	};
+}
+
+uint64_t node_fixed_number(const struct node_kind *dir, enum ino_class class, uint32_t id,
+			   const struct node_kind *child)
+{
+	uint32_t i = 0;
+
+	while (dir->fixed[i].kind != child)
+		i++;
+	return ino_of_ids(class, id, i + 2);
+}
+
+uint64_t node_parent_number(struct vfs *vfs, const struct node *dir)
+{
+	enum ino_class class = (enum ino_class)(dir->ino >> INO_NUMBER_BITS);
+	bool fixed = class == INO_COLLECTION || class == INO_VERSION || class == INO_RUN;
+
+	if (dir->kind->parent)
+		return dir->kind->parent(vfs, dir);
+	return fixed && dir->b >= 2 ? ino_of_ids(class, dir->a, 0) : VFS_ROOT;
 }
 
 int vfs_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir, const char *name,
@@ -198,7 +226,16 @@ static void use_end(struct use *u)
 		node_put(u->vfs->nodes, u->node);
 }
 
-#define USE(name, vfs, ino) AUTO(use_end) struct use name = { vfs, node_get((vfs)->nodes, ino) }
+static struct use use_begin(struct vfs *vfs, uint64_t ino)
+{
+	struct use u = { vfs, node_get(vfs->nodes, ino) };
+
+	if (u.node)
+		draft_directories_trim(vfs, u.node);
+	return u;
+}
+
+#define USE(name, vfs, ino) AUTO(use_end) struct use name = use_begin(vfs, ino)
 
 int vfs_lookup(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, const char *name,
 	       struct vfs_entry *ret)
@@ -232,11 +269,12 @@ int vfs_getattr(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, stru
 /*
  * What chmod, touch and `>` mean for what has no hook: a text that is written anyway has no times.
  */
-static int set_text_attr(const struct node *node, unsigned what)
+static int set_text_attr(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+			 struct handle *handle, const struct stat *set, unsigned what)
 {
-	if (node->kind->accept && !(what & (VFS_SET_MODE | VFS_SET_UID | VFS_SET_GID)))
-		return 0;
-	return node_refuse(node);
+	if (!node->kind->accept || what & (VFS_SET_MODE | VFS_SET_UID | VFS_SET_GID))
+		return node_refuse(node);
+	return what & VFS_SET_SIZE ? handle_resize_text(vfs, call, node, handle, set->st_size) : 0;
 }
 
 int vfs_setattr(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, struct handle *handle,
@@ -250,7 +288,7 @@ int vfs_setattr(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, stru
 	if (use.node->kind->set_attr)
 		err = use.node->kind->set_attr(vfs, call, use.node, handle, set, what);
 	else
-		err = set_text_attr(use.node, what);
+		err = set_text_attr(vfs, call, use.node, handle, set, what);
 	return err < 0 ? err : vfs_attr(vfs, use.node, ret, ret_ttl);
 }
 
@@ -333,7 +371,6 @@ int vfs_link(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, uint64_
 {
 	USE(dir, vfs, parent);
 	USE(use, vfs, ino);
-	struct node *again;
 	int err;
 
 	if (!dir.node || !use.node)
@@ -343,10 +380,8 @@ int vfs_link(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, uint64_
 	err = EDIT(dir.node, link)(vfs, call, use.node, dir.node, name);
 	if (err < 0)
 		return err;
-	/* The same node under one more name: one more lookup of it. */
-	again = node_intern(vfs->nodes, &(struct node){ .ino = use.node->ino,
-							.backing = use.node->backing });
-	return fill_entry(vfs, again, ret);
+	node_again(vfs->nodes, use.node);
+	return fill_entry(vfs, use.node, ret);
 }
 
 static int remove_name(struct vfs *vfs, const struct vfs_call *call, uint64_t parent,
@@ -466,13 +501,29 @@ static int handle_fd(struct handle *handle)
 	return handle->ops->fd ? handle->ops->fd(handle) : -1;
 }
 
+static int begin_change(struct handle *handle)
+{
+	return handle->ops->begin_change ? handle->ops->begin_change(handle) : 0;
+}
+
+static void end_change(struct handle *handle)
+{
+	if (handle->ops->end_change)
+		handle->ops->end_change(handle);
+}
+
 int vfs_fallocate(struct handle *handle, int mode, off_t offset, off_t len)
 {
-	int fd = handle_fd(handle);
+	int err, fd = handle_fd(handle);
 
 	if (fd < 0)
 		return -EOPNOTSUPP;
-	return fallocate(fd, mode, offset, len) < 0 ? -errno : 0;
+	err = begin_change(handle);
+	if (err < 0)
+		return err;
+	err = fallocate(fd, mode, offset, len) < 0 ? -errno : 0;
+	end_change(handle);
+	return err;
 }
 
 ssize_t vfs_copy_file_range(struct handle *from, off_t from_offset, struct handle *to,
@@ -484,8 +535,14 @@ ssize_t vfs_copy_file_range(struct handle *from, off_t from_offset, struct handl
 	/* The kernel then copies by reading and writing. */
 	if (in < 0 || out < 0)
 		return -EOPNOTSUPP;
+	n = begin_change(to);
+	if (n < 0)
+		return n;
 	n = copy_file_range(in, &from_offset, out, &to_offset, len, flags);
-	return n < 0 ? -errno : n;
+	if (n < 0)
+		n = -errno;
+	end_change(to);
+	return n;
 }
 
 off_t vfs_lseek(struct handle *handle, off_t offset, int whence)

@@ -6,7 +6,8 @@
  * is made up), which is also the kernel's node id; the root is VFS_ROOT. Every vfs_entry that an
  * operation returns counts as one lookup of its node, to be given back through vfs_forget().
  *
- * Results: 0 or a count, or -errno, always one that the user may see.
+ * Results: 0 or a count, or -errno, always one that the user may see; but vfs_open(), vfs_create()
+ * and vfs_setattr() may also answer VFS_PATIENCE to a call that is not patient.
  * Threads: everything may be called from any thread at any time.
  */
 #ifndef FS_VFS_H
@@ -21,12 +22,14 @@ struct store;
 /*
  * Called by the vfs when cached knowledge of the kernel became wrong. May be called with locks of
  * the vfs held and from threads that serve a request, so it only queues; a thread of its own tells
- * the kernel. NULL functions: nobody caches.
+ * the kernel. settle waits until it has told all of that: called without locks, and only in what may
+ * be slow (vfs_write_is_slow). NULL functions: nobody caches.
  */
 struct vfs_notify {
 	void *arg;
 	void (*entry)(void *arg, uint64_t parent, const char *name);
 	void (*inode)(void *arg, uint64_t ino);
+	void (*settle)(void *arg);
 };
 
 /* The store stays the caller's and outlives the vfs. */

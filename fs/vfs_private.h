@@ -9,10 +9,29 @@
 #include "node.h"
 #include "vfs.h"
 
+#include <sys/queue.h>
+
+/* The nodes of drafts' directories that have a descriptor, newest first: see draft_directory.c. */
+TAILQ_HEAD(draft_file_list, draft_file);
+struct draft_directories {
+	pthread_mutex_t lock;
+	struct draft_file_list list;
+	size_t count, limit;
+};
+
+void draft_directories_init(struct draft_directories *d);
+void draft_directories_release(struct draft_directories *d);
+/*
+ * Closes what was not used lately, if too many are open: before anything is done with a node, and
+ * without locks.
+ */
+void draft_directories_trim(struct vfs *vfs, struct node *node);
+
 struct vfs {
 	struct store *store;
 	struct node_table *nodes;
 	struct vfs_notify notify;
+	struct draft_directories draft_directories;
 	uid_t owner; /* who runs the daemon: owns what nobody else does */
 	gid_t owner_group;
 };
@@ -23,6 +42,8 @@ struct cred vfs_cred(const struct vfs_call *call);
 /* Tells the kernel to forget a name, or what it cached of a node. */
 void vfs_forget_name(struct vfs *vfs, uint64_t parent, const char *name);
 void vfs_forget_cached(struct vfs *vfs, uint64_t ino);
+/* Waits until the kernel has done so. Only in slow operations, without locks. */
+void vfs_settle(struct vfs *vfs);
 
 /* The attributes of a node, whole; how long they hold. */
 int vfs_attr(struct vfs *vfs, struct node *node, struct stat *ret, double *ret_ttl);
@@ -34,5 +55,10 @@ int vfs_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir, con
 
 /* A fixed child of a node: same ids, its own slot. */
 void node_fixed_child(const struct node *dir, size_t index, struct node *ret);
+/* The number of the fixed child of this kind of a directory that has slot 0, or of the root. */
+uint64_t node_fixed_number(const struct node_kind *dir, enum ino_class class, uint32_t id,
+			   const struct node_kind *child);
+/* The number of a directory's "..". */
+uint64_t node_parent_number(struct vfs *vfs, const struct node *dir);
 
 #endif

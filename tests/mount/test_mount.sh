@@ -242,3 +242,44 @@ test_help() {
 	fails "$LINEAGEFS" nosuchcommand
 	fails "$LINEAGEFS"
 }
+
+# Nothing of the daemon's gets the number of a standard stream, to be lost when those are let go.
+test_started_with_closed_streams() {
+	local pid
+	mkdir -p "$MNT" "$T/second"
+	"$LINEAGEFS" mount "$STORE" "$MNT" -o log_file="$LOG" <&- >&- 2>&- ||
+		fail "does not mount: $(tail -n 3 "$LOG")"
+	pid=$(daemon_pids)
+	own_pid "$pid"
+	eq "streams" "$(readlink "/proc/$pid/fd/0" "/proc/$pid/fd/1" "/proc/$pid/fd/2" | uniq)" \
+		/dev/null
+	fails "$LINEAGEFS" mount "$STORE" "$T/second" -f
+	quick_version r d text
+	unmount
+	wait_until gone "$pid" || fail "the daemon does not end"
+	grep -q 'is unmounted' "$LOG" || fail "the log was lost"
+	start_mount
+	eq "content" "$(cat "$MNT/artifacts/d/v0/files/text")" text
+}
+
+# A lazily unmounted daemon lives as long as somebody uses it; what is mounted there by then is not
+# its to unmount.
+test_end_of_a_mount_that_was_replaced() {
+	local first second
+	need_root
+	start_mount
+	quick_version r d text
+	first=$DAEMON
+	hold read "$MNT/artifacts/d/v0/files/text"
+	umount -l "$MNT"
+	STORE=$T/other
+	start_mount
+	new_run here
+	second=$DAEMON
+	kill -TERM "$first"
+	DAEMON=$first
+	daemon_ends
+	DAEMON=$second
+	answers || fail "the other mount is gone"
+	exists "$MNT/runs/here"
+}

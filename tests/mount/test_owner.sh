@@ -90,3 +90,29 @@ test_links_across_drafts() {
 	mkdir "$OUT/a"
 	expect_errno EXDEV link "$MNT/artifacts/v/v0/files/text" "$OUT/a/f"
 }
+
+# Who may not enter a collection does not learn what is in it by declaring inputs.
+test_inputs_of_what_is_closed() {
+	local inputs target
+	need_root
+	start_mount
+	mkdir -m 700 "$MNT/artifacts/closed"
+	quick_version r1 closed text
+	new_run r2
+	mkdir -m 700 "$OUT/secret"
+	echo text >"$OUT/secret/there"
+	end_run r2
+	as_user mkdir "$MNT/runs/theirs"
+	inputs=$MNT/runs/theirs/inputs
+	for target in closed:v0 closed:v9 closed:latest closed:v0/text closed:v0/nothing \
+		secret:v0 secret:v0/there secret:v0/nothing; do
+		case $target in
+		*/*) target=../../../artifacts/${target%%:*}/v0/files/${target##*/} ;;
+		esac
+		expect_errno_as_user EACCES symlink "$target" "$inputs/x"
+	done
+	eq "consumers" "$(ls "$MNT/artifacts/closed/v0/consumers")" ""
+	chmod 711 "$MNT/artifacts/closed"
+	expect_errno_as_user OK symlink closed:v0 "$inputs/x"
+	expect_errno_as_user ENOENT symlink closed:v9 "$inputs/y"
+}

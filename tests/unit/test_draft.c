@@ -215,6 +215,28 @@ static void trees_are_removed(void **state)
 	assert_int_equal(remove_tree(fd, "d"), 0);
 }
 
+/* The names that directories are given on the way up may be taken. */
+static void removed_trees_have_any_names(void **state)
+{
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r");
+	autofree char *dir = draft_path(place, run, "");
+	autoclose int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	put_directory(place, run, "d");
+	put_directory(place, run, "d/lifted.1");
+	put_directory(place, run, "d/lifted.1/lifted.0");
+	put_file(place, run, "d/lifted.1/lifted.0/f", "x");
+	put_directory(place, run, "d/a");
+	put_directory(place, run, "d/a/b");
+	put_directory(place, run, "d/a/b/c");
+	put_directory(place, run, "d/a/b/c/d");
+	put_directory(place, run, "d/a/empty");
+	put_file(place, run, "d/lifted.0", "x");
+	assert_int_equal(remove_tree(fd, "d"), 0);
+	assert_int_equal(faccessat(fd, "d", F_OK, AT_SYMLINK_NOFOLLOW), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +247,7 @@ int main(void)
 		ON(memory, a_release_on_its_way_is_awaited),
 		ON(memory, the_kernel_knows_writers),
 		ON(memory, the_mark_comes_and_goes),
+		ON(memory, removed_trees_have_any_names),
 		ON(memory, spares_go_at_the_start),
 		ON(memory, trees_are_removed),
 	};

@@ -418,7 +418,7 @@ static void open_for_writing(struct disturbance *d)
 
 	assert_int_equal(draft_area_get(d->place->store, d->run, &area), 0);
 	top = draft_top_get(area, "m");
-	assert_int_equal(draft_unshare(top, fd, directory, "m", false, ignore_swap, NULL), 0);
+	assert_int_equal(draft_unshare(top, fd, directory, "m", false, NULL, ignore_swap, NULL), 0);
 	draft_top_put(top);
 	draft_area_put(area);
 }

@@ -1,5 +1,8 @@
 /* The contract of core/draft.h, continued: how a draft gets an inode of its own again. */
+#include "core/directory.h"
 #include "opened.h"
+
+#include <sys/resource.h>
 
 #include <sys/syscall.h>
 
@@ -29,7 +32,7 @@ static int unshare_at(struct opened *o, const char *path, const char *name, bool
 	autoclose int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
 
 	assert_true(fd >= 0);
-	return draft_unshare(o->top, fd, directory, name, truncate, note_swap, o);
+	return draft_unshare(o->top, fd, directory, name, truncate, NULL, note_swap, o);
 }
 
 static void log_file(struct opened *o, struct place *place)
@@ -234,7 +237,7 @@ static void a_stale_mark_on_two_names(void **state)
 		autoclose int directory = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		autoclose int file = open(path, O_RDONLY | O_CLOEXEC);
 
-		assert_int_equal(draft_unshare(o.top, file, directory, "b", false, note_swap, &o),
+		assert_int_equal(draft_unshare(o.top, file, directory, "b", false, NULL, note_swap, &o),
 				 0);
 	}
 	stat_draft(o.place, o.run, "d/a", &a);
@@ -256,7 +259,7 @@ static void an_unlinked_file_is_copied_too(void **state)
 	path = draft_path(o.place, o.run, "m");
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(unlink(path), 0);
-	assert_int_equal(draft_unshare(o.top, fd, -1, NULL, false, note_swap, &o), 0);
+	assert_int_equal(draft_unshare(o.top, fd, -1, NULL, false, NULL, note_swap, &o), 0);
 	assert_int_equal(o.swaps, 1);
 	assert_int_equal(o.swapped.st_nlink, 0);
 	assert_int_equal(o.swapped.st_size, LARGE);
@@ -382,9 +385,71 @@ static void nothing_is_copied_for_a_run_that_ended(void **state)
 	expect_clean(o.place);
 }
 
+#define DEEP 3000
+
+/* Directories named d in d in ..., from a path on; returns the innermost. */
+static int make_deep(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (unsigned i = 0; i < DEEP; i++) {
+		int below;
+
+		assert_int_equal(mkdirat(fd, "d", 0755), 0);
+		below = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(below >= 0);
+		close(fd);
+		fd = below;
+	}
+	return fd;
+}
+
+/* Leaves room for a few descriptors more than there are now. */
+static struct rlimit few_descriptors(void)
+{
+	struct rlimit limit, few;
+	int next = dup(0);
+
+	close(next);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	few = (struct rlimit){ (rlim_t)next + 20, limit.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	return limit;
+}
+
+static void depth_costs_no_descriptors(void **state)
+{
+	struct place *place = *state;
+	struct opened o;
+	autofree char *top = NULL, *name = NULL;
+	autoclose int fd = -1, deep = -1;
+	struct rlimit limit;
+	int unshared, removed;
+
+	open_area(&o, place, "d");
+	put_directory(place, o.run, "d");
+	put_large(place, o.run, "d/f", 1, LARGE);
+	assert_int_equal(log_draft(place, o.run, "d"), 0);
+	top = draft_path(place, o.run, "");
+	fd = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	name = draft_path(place, o.run, "d");
+	deep = make_deep(name);
+	assert_int_equal(linkat(fd, "d/f", deep, "g", 0), 0);
+	limit = few_descriptors();
+	unshared = unshare_at(&o, "d/f", "f", false);
+	removed = remove_tree(fd, "d");
+	setrlimit(RLIMIT_NOFILE, &limit);
+	assert_int_equal(unshared, 0);
+	assert_int_equal(o.swapped.st_nlink, 2);
+	assert_int_equal(removed, 0);
+	assert_int_equal(faccessat(fd, "d", F_OK, AT_SYMLINK_NOFOLLOW), -1);
+	close_area(&o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		ON(mixed, depth_costs_no_descriptors),
 		ON(mixed, everything_is_kept),
 		ON(real, everything_is_kept),
 		ON(mixed, truncation_copies_nothing),
