@@ -338,22 +338,33 @@ nlink_t draft_names(const struct stat *st, bool shared)
 	return shared && st->st_nlink > 1 ? st->st_nlink - 1 : st->st_nlink;
 }
 
-int draft_mark_shared(int fd, const struct blob_id *id)
+/* Without an id the mark goes. */
+static int set_mark(int fd, const struct blob_id *id)
+{
+	int r = id ? fsetxattr(fd, DRAFT_SHARED_XATTR, id, sizeof(*id), 0) :
+		     fremovexattr(fd, DRAFT_SHARED_XATTR);
+
+	return r < 0 ? -errno : 0;
+}
+
+static int change_mark(int fd, const struct blob_id *id)
 {
 	struct stat st;
-	int err = 0;
+	int err = set_mark(fd, id);
 
-	if (fsetxattr(fd, DRAFT_SHARED_XATTR, id, sizeof(*id), 0) == 0)
-		return 0;
-	if (errno != EACCES || fstat(fd, &st) < 0)
-		return -errno;
+	if (err != -EACCES)
+		return err;
 	/* The owner of a read-only file may change its mode, but not its xattrs. */
-	if (fchmod(fd, st.st_mode | S_IWUSR) < 0)
+	if (fstat(fd, &st) < 0 || fchmod(fd, st.st_mode | S_IWUSR) < 0)
 		return -errno;
-	if (fsetxattr(fd, DRAFT_SHARED_XATTR, id, sizeof(*id), 0) < 0)
-		err = -errno;
+	err = set_mark(fd, id);
 	fchmod(fd, st.st_mode & 07777);
 	return err;
+}
+
+int draft_mark_shared(int fd, const struct blob_id *id)
+{
+	return change_mark(fd, id);
 }
 
 void draft_unmark_shared(int fd, const struct blob_id *id)
@@ -362,7 +373,7 @@ void draft_unmark_shared(int fd, const struct blob_id *id)
 
 	if (fgetxattr(fd, DRAFT_SHARED_XATTR, &there, sizeof(there)) == (ssize_t)sizeof(there) &&
 	    memcmp(&there, id, sizeof(there)) == 0)
-		fremovexattr(fd, DRAFT_SHARED_XATTR);
+		change_mark(fd, NULL);
 }
 
 void draft_area_end(struct draft_area *area)

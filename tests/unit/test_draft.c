@@ -219,7 +219,9 @@ static void log_file(struct opened *o, struct place *place)
 	put_large(place, o->run, "m", 1, LARGE);
 	path = draft_path(place, o->run, "m");
 	assert_int_equal(chmod(path, 0640), 0);
-	assert_int_equal(chown(path, 11, 12), 0);
+	/* Only root gives files away. */
+	if (geteuid() == 0)
+		assert_int_equal(chown(path, 11, 12), 0);
 	assert_int_equal(setxattr(path, "user.note", "kept", 4, 0), 0);
 	assert_int_equal(log_draft(place, o->run, "m"), 0);
 }
@@ -255,7 +257,8 @@ static void everything_is_kept(void **state)
 	assert_true(o.locked);
 	assert_int_equal(o.swapped.st_ino, after.st_ino);
 	assert_true(before.st_ino != after.st_ino && after.st_nlink == 1);
-	assert_true(after.st_mode == before.st_mode && after.st_uid == 11 && after.st_gid == 12);
+	assert_true(after.st_mode == before.st_mode && after.st_uid == before.st_uid &&
+		    after.st_gid == before.st_gid);
 	assert_int_equal(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
 	assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
 	assert_int_equal(getxattr(path, "user.note", note, sizeof(note)), 4);
