@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "negotiate.h"
 #include "notify.h"
+#include "refused.h"
 
 #define MAX_WRITE (1u << 20)
 
@@ -312,6 +313,7 @@ void ops_unmount(struct ops *ops)
 		return;
 	/* First the threads that may reply: unmounting closes the session's descriptor. */
 	jobs_finish(&ops->jobs);
+	refused_end();
 	fuse_session_unmount(ops->session);
 	while (ops->open)
 		ops_release_file(ops, ops->open);
