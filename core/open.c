@@ -25,14 +25,15 @@ static void *janitor(void *arg)
 	struct timespec until;
 
 	pthread_mutex_lock(&store->janitor_lock);
-	while (!store->janitor_stop) {
+	for (;;) {
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_sec += JANITOR_SECONDS;
 		while (!store->janitor_asked && !store->janitor_stop)
 			if (pthread_cond_timedwait(&store->janitor_wake, &store->janitor_lock,
 						   &until) == ETIMEDOUT)
 				break;
-		if (store->janitor_stop)
+		/* What was asked for is done first. */
+		if (store->janitor_stop && !store->janitor_asked)
 			break;
 		store->janitor_asked = false;
 		pthread_mutex_unlock(&store->janitor_lock);
