@@ -307,6 +307,34 @@ test_concurrent_runs() {
 }
 
 # Reads and writes elsewhere go on while something large is logged.
+# Names of files and commands are text of users, and make no lines of their own.
+test_no_line_is_forged() {
+	start_mount
+	new_run r
+	mkdir "$OUT/a"
+	echo x >"$OUT/a/x"$'\n'"logged: d:v9 sha256:00"
+	hold write "$OUT/a/x"$'\n'"logged: d:v9 sha256:00"
+	expect_errno EBUSY write "$MNT/runs/r/log" $'a\n'
+	eq "lines of log" "$(wc -l <"$MNT/runs/r/log")" 1
+	grep -q '^error: a: EBUSY: .*a/x.x0alogged: d:v9' "$MNT/runs/r/log" ||
+		fail "log says '$(cat "$MNT/runs/r/log")'"
+	let_go
+	expect_errno EINVAL write "$MNT/runs/r/log" $'a \e[31mred\n'
+	grep -q '^error: EINVAL: .*: .x1b.31mred$' "$MNT/runs/r/log" ||
+		fail "log says '$(cat "$MNT/runs/r/log")'"
+}
+
+test_one_type() {
+	start_mount
+	new_run r
+	echo x >"$OUT/a"
+	expect_errno EINVAL write "$MNT/runs/r/log" $'a type=model type=dataset\n'
+	grep -q '^error: EINVAL: a second type: dataset$' "$MNT/runs/r/log" ||
+		fail "log says '$(cat "$MNT/runs/r/log")'"
+	absent "$MNT/artifacts/a"
+	log_now r 'a type=model'
+}
+
 # Logs in the background; the result goes to $T/result. Sets LOGGER; SIGUSR1 interrupts it.
 start_log() { # RUN NAME
 	rm -f "$T/ready"
