@@ -392,13 +392,15 @@ int run_declare_input(struct store *store, uint32_t id, struct slice role, struc
 		      const struct cred *cred)
 {
 	struct input_change c = { .store = store, .id = id, .role = role };
+	AUTO(buf_release) struct buf tidy = BUF_INIT;
 	struct reference ref;
 	struct version v;
 	int err;
 
 	if (!name_valid(role))
 		return -EINVAL;
-	err = reference_parse(reference, &ref);
+	path_tidy(reference, &tidy);
+	err = reference_parse(buf_slice(&tidy), &ref);
 	if (err == 0)
 		err = reference_resolve(store, &ref, &v);
 	if (err == 0 && !cred_may(cred, v.uid, v.gid, version_directory_mode(&v), 4))

@@ -239,7 +239,7 @@ static void inputs_are_declared(void **state)
 	run = make_run(place, "r");
 	assert_int_equal(declare(place, run, "train", "a:v0"), 0);
 	assert_int_equal(declare(place, run, "best", "../../../artifacts/a/latest/files"), 0);
-	assert_int_equal(declare(place, run, "part", "/m/artifacts/a/v0/files/a"), 0);
+	assert_int_equal(declare(place, run, "part", "/m//artifacts//a/./v0//files/./a/"), 0);
 	expect_inputs(place, run, "best=v1 part=v0/a train=v0", true, true);
 
 	assert_int_equal(declare(place, run, "train", "a:v1"), -EEXIST);
