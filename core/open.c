@@ -14,10 +14,16 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <time.h>
 
 #define MARKER "lineagefs-store"
 #define JANITOR_SECONDS 3600
+
+/*
+ * On the marker: the store has its extended attributes yet, which a copy by `rsync -aH` has not.
+ */
+#define WHOLE_XATTR "user.lineagefs.whole"
 
 static void *janitor(void *arg)
 {
@@ -269,6 +275,37 @@ static int open_parts(const char *path, const struct store_options *options, str
 	return err;
 }
 
+/* A blob that has another name may be shared with a draft: nothing but the mark protects it. */
+static int mark_again(void *arg, const struct blob_id *id, uint64_t size)
+{
+	struct store *store = arg;
+	AUTO(blob_releasep) struct blob *blob = NULL;
+	struct stat st;
+	int err, fd = -1;
+
+	if (size > BLOB_PACK_MAX && blob_open(store->blobs, id, size, &blob) == 0)
+		fd = blob_fd(blob);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_nlink < 2)
+		return 0;
+	err = draft_mark_shared(fd, id);
+	return err < 0 ? log_errno(err, "marking a shared file") : 0;
+}
+
+/* The marks of shared files are set again where a copy lost them. Nobody has the store yet. */
+static int make_whole(struct store *store)
+{
+	autoclose int fd = openat(store->root, MARKER, O_RDONLY | O_CLOEXEC);
+	int err;
+
+	if (fd < 0 || fgetxattr(fd, WHOLE_XATTR, NULL, 0) >= 0)
+		return 0;
+	err = blob_each(store->blobs, mark_again, store);
+	/* Without such attributes nothing is shared, and this is looked at again. */
+	if (err == 0 && fsetxattr(fd, WHOLE_XATTR, "1", 1, 0) == 0)
+		fsync(fd);
+	return err;
+}
+
 int store_open(const char *path, const struct store_options *options, struct buf *why,
 	       struct store **ret)
 {
@@ -293,6 +330,10 @@ int store_open(const char *path, const struct store_options *options, struct buf
 		close(parts.root);
 	} else {
 		err = store_open_with(parts.kv, parts.blobs, parts.root, options, &store);
+		if (err == 0)
+			err = make_whole(store);
+		if (err < 0)
+			store_close(steal(store));
 		if (err < 0)
 			buf_printf(why, "%s could not be recovered: %s", path, strerror(-err));
 	}
