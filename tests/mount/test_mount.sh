@@ -64,6 +64,15 @@ test_empty_directory_becomes_a_store() {
 	exists "$STORE/lineagefs-store"
 }
 
+# Where one run's drafts were, the next one's would be slow to make.
+test_drafts_are_spread_over_the_disk() {
+	need chattr lsattr
+	mkdir "$T/probe"
+	chattr +T "$T/probe" 2>/dev/null || skip "no such flag on this filesystem"
+	start_mount
+	lsattr -d "$STORE/drafts" | grep -q '^[^ ]*T' || fail "$(lsattr -d "$STORE/drafts")"
+}
+
 test_newer_schema() {
 	start_mount
 	stop_mount
