@@ -132,6 +132,18 @@ void buf_add_char(struct buf *b, char c)
 	buf_add(b, &c, 1);
 }
 
+void buf_add_visible(struct buf *b, struct slice s)
+{
+	const unsigned char *p = s.data;
+
+	for (size_t i = 0; i < s.len; i++) {
+		if (p[i] < 0x20 || p[i] == 0x7f)
+			buf_printf(b, "\\x%02x", p[i]);
+		else
+			buf_add_char(b, (char)p[i]);
+	}
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
 	va_list args, again;

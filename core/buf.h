@@ -26,6 +26,8 @@ void buf_add(struct buf *b, const void *data, size_t len);
 void buf_add_slice(struct buf *b, struct slice s);
 void buf_add_str(struct buf *b, const char *s);
 void buf_add_char(struct buf *b, char c);
+/* Text of users, of which a newline must not look like another line: control bytes are escaped. */
+void buf_add_visible(struct buf *b, struct slice s);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 static inline struct slice buf_slice(const struct buf *b)

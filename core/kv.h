@@ -48,9 +48,11 @@ struct kv_ops {
 	const char *name;
 	int (*begin)(struct kv *kv, enum kv_mode mode, struct kv_txn **ret);
 	/*
-	 * Ends the transaction whatever it returns: 0, -EAGAIN, -EIO, -ENOSPC. Scans are done
-	 * before. A DURABLE commit that could not be synced is seen all the same, and whether a
-	 * crash leaves it is unknown: no commit succeeds after it until the next open.
+	 * Ends the transaction whatever it returns: 0, -EAGAIN, -EIO, -ENOSPC, -EDQUOT. Scans are
+	 * done before. After -ENOSPC and -EDQUOT nothing was committed, all can be read, and
+	 * commits succeed again once there is room. A DURABLE commit that could not be synced is
+	 * seen all the same, and whether a crash leaves it is unknown: no commit succeeds after it
+	 * until the next open.
 	 */
 	int (*commit)(struct kv_txn *txn, enum kv_promise promise);
 	/* Ends the transaction without a trace. */

@@ -4,6 +4,13 @@
  * One column family a space; "default" is KV_META. A writing transaction takes a snapshot when it
  * begins and reads through it, and everything it gets or writes is checked against that snapshot
  * at commit. Written for the C interface of RocksDB 7.8 to 9.
+ *
+ * A full disk. RocksDB finds out in the middle of its log or of a flush, refuses every commit from
+ * then on, and Debian's, which is built with asserts, aborts when a file that it could not write
+ * is used again. So it is kept from finding out: a commit is refused while less than a reserve is
+ * free. Should a write fail all the same (a quota, somebody quicker), the database is "sick": it
+ * goes on reading, commits are refused, and it is closed and opened again as soon as there is
+ * room and no transaction is open.
  */
 #include <assert.h>
 #include <limits.h>
@@ -11,12 +18,24 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
+#include <time.h>
 
 #include "kv.h"
 #include "log.h"
+#include "room.h"
 
 #define MIB (1u << 20)
+
+/* To be free for a commit, besides what is in memory and has to be flushed. */
+#define RESERVE (16ull * MIB)
+/* What both are never together: nothing to look at closely. */
+#define PLENTY (256ull * MIB)
+/* To be free for opening, besides what the log holds, which is flushed. */
+#define ROOM_TO_OPEN (4ull * MIB)
+#define LOG_SUFFIX ".log"
+#define ROOM_TRIES 20 /* of 5 ms */
+#define DRAIN_MS 100
+#define RETRY_SECONDS 1
 
 static const char *const space_names[KV_SPACES] = { "default", "pack" };
 
@@ -29,7 +48,12 @@ struct kv_rocks {
 	rocksdb_cache_t *cache;
 	rocksdb_writeoptions_t *write;
 	rocksdb_optimistictransaction_options_t *begin;
-	atomic_uint transactions;
+	atomic_uint transactions; /* and others that use the database: it stays open for them */
+
+	pthread_mutex_t mend_lock;
+	atomic_int sick; /* -errno of the write that failed */
+	time_t retry_at; /* after an open that failed; under mend_lock */
+	atomic_bool cramped; /* it was said that the reserve is touched */
 
 	/*
 	 * Whether a commit is to be durable is known only when it comes, but RocksDB wants to know
@@ -87,6 +111,8 @@ static int errno_of(const char *text)
 		return -EAGAIN;
 	if (strstr(text, "No space left"))
 		return -ENOSPC;
+	if (strstr(text, "quota exceeded"))
+		return -EDQUOT;
 	return -EIO;
 }
 
@@ -101,11 +127,100 @@ static int failed(const struct kv_rocks *rocks, const char *doing, char *text)
 	return r;
 }
 
+static int open_database(struct kv_rocks *rocks, bool create);
+
+static void close_database(struct kv_rocks *rocks)
+{
+	for (size_t i = 0; i < KV_SPACES; i++) {
+		if (rocks->spaces[i])
+			rocksdb_column_family_handle_destroy(rocks->spaces[i]);
+		rocks->spaces[i] = NULL;
+	}
+	if (rocks->raw)
+		rocksdb_optimistictransactiondb_close_base_db(rocks->raw);
+	if (rocks->db)
+		rocksdb_optimistictransactiondb_close(rocks->db);
+	rocks->raw = NULL;
+	rocks->db = NULL;
+}
+
+static time_t seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/*
+ * Nobody uses the database. Who wants to begin now waits for mend_lock; who has begun may do so
+ * as well, for a second transaction, so this does not wait for long.
+ */
+static bool drained(const struct kv_rocks *rocks)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (int i = 0; rocks->transactions && i < DRAIN_MS; i++)
+		nanosleep(&pause, NULL);
+	return rocks->transactions == 0;
+}
+
+/* Under mend_lock. What was committed is in the log, and the open flushes that. */
+static void mend(struct kv_rocks *rocks)
+{
+	int r = rocks->sick;
+
+	if ((r != -ENOSPC && r != -EDQUOT) || seconds() < rocks->retry_at)
+		return;
+	if (room_probe(rocks->directory,
+		       RESERVE + room_taken(rocks->directory, LOG_SUFFIX)) < 0 ||
+	    !drained(rocks))
+		return;
+	close_database(rocks);
+	r = open_database(rocks, false);
+	if (r < 0) {
+		rocks->retry_at = seconds() + RETRY_SECONDS;
+		return;
+	}
+	rocks->sick = 0;
+	log_info("%s: there is room again: opened anew", rocks->directory);
+}
+
+static int enter_sick(struct kv_rocks *rocks)
+{
+	LOCKED(&rocks->mend_lock);
+	mend(rocks);
+	if (!rocks->raw)
+		return rocks->sick;
+	atomic_fetch_add(&rocks->transactions, 1);
+	return 0;
+}
+
+/* The database stays as it is until leave(). */
+static int enter(struct kv_rocks *rocks)
+{
+	/* In this order: mend() looks at them in the other. */
+	atomic_fetch_add(&rocks->transactions, 1);
+	if (!rocks->sick)
+		return 0;
+	atomic_fetch_sub(&rocks->transactions, 1);
+	return enter_sick(rocks);
+}
+
+static void leave(struct kv_rocks *rocks)
+{
+	atomic_fetch_sub(&rocks->transactions, 1);
+}
+
 static int rocks_begin(struct kv *kv, enum kv_mode mode, struct kv_txn **ret)
 {
 	struct kv_rocks *rocks = rocks_of(kv);
-	struct rocks_txn *txn = xcalloc(1, sizeof(*txn));
+	struct rocks_txn *txn;
+	int r = enter(rocks);
 
+	if (r < 0)
+		return r;
+	txn = xcalloc(1, sizeof(*txn));
 	txn->base = (struct kv_txn){ kv, mode };
 	txn->read = rocksdb_readoptions_create();
 	if (mode == KV_WRITE) {
@@ -116,15 +231,13 @@ static int rocks_begin(struct kv *kv, enum kv_mode mode, struct kv_txn **ret)
 		txn->snapshot = rocksdb_create_snapshot(rocks->raw);
 	}
 	rocksdb_readoptions_set_snapshot(txn->read, txn->snapshot);
-	atomic_fetch_add(&rocks->transactions, 1);
 	*ret = &txn->base;
 	return 0;
 }
 
-static void rocks_abort(struct kv_txn *base)
+static void free_transaction(struct rocks_txn *txn)
 {
-	struct rocks_txn *txn = container_of(base, struct rocks_txn, base);
-	struct kv_rocks *rocks = rocks_of(base->kv);
+	struct kv_rocks *rocks = rocks_of(txn->base.kv);
 
 	assert(txn->scans == 0);
 	if (txn->txn) {
@@ -136,7 +249,28 @@ static void rocks_abort(struct kv_txn *base)
 	}
 	rocksdb_readoptions_destroy(txn->read);
 	free(txn);
-	atomic_fetch_sub(&rocks->transactions, 1);
+}
+
+static void rocks_abort(struct kv_txn *base)
+{
+	struct kv_rocks *rocks = rocks_of(base->kv);
+
+	free_transaction(container_of(base, struct rocks_txn, base));
+	leave(rocks);
+}
+
+/* RocksDB may not touch a log that it could not write. What was committed is in the file. */
+static int sync_log(struct kv_rocks *rocks)
+{
+	char *error = NULL;
+
+	if (rocks->sick) {
+		int r = room_sync(rocks->directory, LOG_SUFFIX);
+
+		return r < 0 ? log_errno(r, "%s: cannot sync the log", rocks->directory) : 0;
+	}
+	rocksdb_flush_wal(rocks->raw, 1, &error);
+	return error ? failed(rocks, "sync the log", error) : 0;
 }
 
 /* Waits until the first `upto` commits are durable. */
@@ -144,8 +278,8 @@ static int sync_upto(struct kv_rocks *rocks, uint64_t upto)
 {
 	LOCKED(&rocks->sync_lock);
 	while (rocks->synced < upto && !rocks->broken) {
-		char *error = NULL;
 		uint64_t target;
+		int r;
 
 		if (rocks->syncing) {
 			pthread_cond_wait(&rocks->sync_done, &rocks->sync_lock);
@@ -154,15 +288,15 @@ static int sync_upto(struct kv_rocks *rocks, uint64_t upto)
 		rocks->syncing = true;
 		target = rocks->written;
 		pthread_mutex_unlock(&rocks->sync_lock);
-		rocksdb_flush_wal(rocks->raw, 1, &error);
+		r = sync_log(rocks);
 		pthread_mutex_lock(&rocks->sync_lock);
 		rocks->syncing = false;
 		/*
 		 * The kernel reports lost pages once and then calls them clean: a second sync that
 		 * succeeds would prove nothing. So the first failure holds until the next open.
 		 */
-		if (error)
-			rocks->broken = failed(rocks, "sync the log", error);
+		if (r < 0)
+			rocks->broken = r;
 		else
 			rocks->synced = target;
 		pthread_cond_broadcast(&rocks->sync_done);
@@ -170,14 +304,95 @@ static int sync_upto(struct kv_rocks *rocks, uint64_t upto)
 	return rocks->synced < upto ? rocks->broken : 0;
 }
 
+/* Eats text. */
+static int fell_sick(struct kv_rocks *rocks, const char *doing, char *text)
+{
+	int r = failed(rocks, doing, text);
+
+	if (r != -EAGAIN)
+		rocks->sick = r;
+	return r;
+}
+
+/* Bytes that are in the log alone. */
+static uint64_t unflushed(const struct kv_rocks *rocks)
+{
+	uint64_t sum = 0, n;
+
+	for (size_t i = 0; i < KV_SPACES; i++)
+		if (!rocksdb_property_int_cf(rocks->raw, rocks->spaces[i],
+					     "rocksdb.cur-size-all-mem-tables", &n))
+			sum += n;
+	return sum;
+}
+
+static int flush(struct kv_rocks *rocks)
+{
+	rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+	char *error = NULL;
+
+	rocksdb_flushoptions_set_wait(options, 1);
+	for (size_t i = 0; i < KV_SPACES && !error; i++)
+		rocksdb_flush_cf(rocks->raw, options, rocks->spaces[i], &error);
+	rocksdb_flushoptions_destroy(options);
+	return error ? fell_sick(rocks, "flush", error) : 0;
+}
+
+/* Is the reserve free? What is in memory makes room by being flushed: its log goes. */
+static int look_for_room(struct kv_rocks *rocks, uint64_t *ret_left, uint64_t *ret_wanted)
+{
+	uint64_t left = room_free(rocks->directory), held;
+	int r;
+
+	if (left >= PLENTY)
+		return 0;
+	held = unflushed(rocks);
+	if (left < RESERVE + held && held > MIB && left >= RESERVE / 2 + held) {
+		r = flush(rocks);
+		if (r < 0)
+			return r;
+		left = room_free(rocks->directory);
+		held = unflushed(rocks);
+	}
+	*ret_left = left;
+	*ret_wanted = RESERVE + held;
+	return left < RESERVE + held ? -ENOSPC : 0;
+}
+
+/* May a commit go on? What has just been removed is free a little later. */
+static int check_room(struct kv_rocks *rocks)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	uint64_t left = 0, wanted = 0;
+	int r = look_for_room(rocks, &left, &wanted);
+
+	for (int i = 0; r == -ENOSPC && !rocks->sick && i < ROOM_TRIES; i++) {
+		nanosleep(&pause, NULL);
+		r = look_for_room(rocks, &left, &wanted);
+	}
+	if (r == 0)
+		rocks->cramped = false;
+	else if (r == -ENOSPC && !atomic_exchange(&rocks->cramped, true))
+		log_error("%s: %llu KiB are free, but %llu are kept in reserve: %s",
+			  rocks->directory, (unsigned long long)left >> 10,
+			  (unsigned long long)wanted >> 10, strerror(ENOSPC));
+	return r;
+}
+
 static int commit_unsynced(struct kv_rocks *rocks, rocksdb_transaction_t *txn)
 {
 	char *error = NULL;
+	int r;
 
 	if (rocks->broken)
 		return rocks->broken;
+	if (rocks->sick)
+		return rocks->sick;
+	r = check_room(rocks);
+	if (r < 0)
+		return r;
 	rocksdb_transaction_commit(txn, &error);
-	return error ? failed(rocks, "commit", error) : 0;
+	return error ? fell_sick(rocks, "commit", error) : 0;
 }
 
 static int rocks_commit(struct kv_txn *base, enum kv_promise promise)
@@ -185,14 +400,16 @@ static int rocks_commit(struct kv_txn *base, enum kv_promise promise)
 	struct rocks_txn *txn = container_of(base, struct rocks_txn, base);
 	struct kv_rocks *rocks = rocks_of(base->kv);
 	bool writes = base->mode == KV_WRITE;
-	uint64_t number;
 	int r = writes ? commit_unsynced(rocks, txn->txn) : 0;
 
-	rocks_abort(base);
-	if (r < 0 || !writes)
-		return r;
-	number = atomic_fetch_add(&rocks->written, 1) + 1;
-	return promise == KV_DURABLE ? sync_upto(rocks, number) : 0;
+	free_transaction(txn);
+	if (r == 0 && writes) {
+		uint64_t number = atomic_fetch_add(&rocks->written, 1) + 1;
+
+		r = promise == KV_DURABLE ? sync_upto(rocks, number) : 0;
+	}
+	leave(rocks);
+	return r;
 }
 
 static int rocks_get(struct kv_txn *base, enum kv_space space, struct slice key, struct buf *ret)
@@ -357,36 +574,30 @@ static void rocks_stats(struct kv *kv, void (*each)(void *arg, const char *name,
 		{ KV_PACK, "pack_table_bytes", "rocksdb.total-sst-files-size" },
 	};
 	struct kv_rocks *rocks = rocks_of(kv);
-	struct statvfs fs;
 	uint64_t n;
 	size_t i;
 
+	each(arg, "kv_free_bytes", room_free(rocks->directory));
+	each(arg, "kv_cache_bytes", rocksdb_cache_get_usage(rocks->cache));
+	each(arg, "kv_transactions_open", rocks->transactions);
+	if (enter(rocks) < 0)
+		return;
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
 		if (!rocksdb_property_int_cf(rocks->raw, rocks->spaces[rows[i].space],
 					     rows[i].property, &n))
 			each(arg, rows[i].name, n);
-	each(arg, "kv_cache_bytes", rocksdb_cache_get_usage(rocks->cache));
-	each(arg, "kv_transactions_open", rocks->transactions);
-	if (statvfs(rocks->directory, &fs) == 0)
-		each(arg, "kv_free_bytes", (uint64_t)fs.f_bavail * fs.f_frsize);
+	leave(rocks);
 }
 
 static void rocks_free(struct kv_rocks *rocks)
 {
-	size_t i;
-
-	for (i = 0; i < KV_SPACES; i++)
-		if (rocks->spaces[i])
-			rocksdb_column_family_handle_destroy(rocks->spaces[i]);
-	if (rocks->raw)
-		rocksdb_optimistictransactiondb_close_base_db(rocks->raw);
-	if (rocks->db)
-		rocksdb_optimistictransactiondb_close(rocks->db);
+	close_database(rocks);
 	rocksdb_optimistictransaction_options_destroy(rocks->begin);
 	rocksdb_writeoptions_destroy(rocks->write);
 	rocksdb_cache_destroy(rocks->cache);
 	pthread_cond_destroy(&rocks->sync_done);
 	pthread_mutex_destroy(&rocks->sync_lock);
+	pthread_mutex_destroy(&rocks->mend_lock);
 	free(rocks->directory);
 	free(rocks);
 }
@@ -436,7 +647,11 @@ static rocksdb_options_t *database_options(bool create)
 	rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
 	rocksdb_options_set_keep_log_file_num(options, 2);
 	rocksdb_options_set_max_log_file_size(options, MIB);
-	rocksdb_options_set_info_log_level(options, 2); /* warnings */
+	/*
+	 * Nothing, not even its header: where a line cannot be written because the disk is full,
+	 * the next line aborts the process. What matters comes back as a status.
+	 */
+	rocksdb_options_set_info_log_level(options, 6);
 	rocksdb_options_set_stats_dump_period_sec(options, 0);
 	rocksdb_options_set_stats_persist_period_sec(options, 0);
 	return options;
@@ -528,6 +743,7 @@ static int find_directory(const char *directory, bool create, char **ret)
 	autofree char *path = NULL;
 	autofree char *current = NULL;
 	struct stat st;
+	int r;
 
 	if (create && mkdir(directory, 0700) < 0 && errno != EEXIST)
 		return log_errno(-errno, "%s: cannot make the directory", directory);
@@ -540,6 +756,10 @@ static int find_directory(const char *directory, bool create, char **ret)
 	current = xasprintf("%s/CURRENT", path);
 	if (!create && access(current, F_OK) < 0 && errno == ENOENT)
 		return log_errno(-EINVAL, "%s: not a database", path);
+	/* Opening flushes what the log holds, and without room for it ends in an abort as well. */
+	r = room_probe(path, ROOM_TO_OPEN + room_taken(path, LOG_SUFFIX));
+	if (r == -ENOSPC || r == -EDQUOT)
+		return log_errno(r, "%s: cannot open", path);
 	*ret = steal(path);
 	return 0;
 }
@@ -557,6 +777,7 @@ int kv_rocks_open(const char *directory, bool create, size_t cache_bytes, struct
 	rocks->directory = path;
 	pthread_mutex_init(&rocks->sync_lock, NULL);
 	pthread_cond_init(&rocks->sync_done, NULL);
+	pthread_mutex_init(&rocks->mend_lock, NULL);
 	rocks->cache = rocksdb_cache_create_lru(cache_bytes);
 	rocks->write = rocksdb_writeoptions_create();
 	rocks->begin = rocksdb_optimistictransaction_options_create();

@@ -68,19 +68,6 @@ static void add_time(struct buf *line)
 	buf_printf(line, "%s.%03ldZ ", text, now.tv_nsec / 1000000);
 }
 
-/* Names come from users: a newline in one must not look like a second line. */
-static void add_visible(struct buf *line, const struct buf *text)
-{
-	for (size_t i = 0; i < text->len; i++) {
-		unsigned char c = (unsigned char)text->data[i];
-
-		if (c < 0x20 || c == 0x7f)
-			buf_printf(line, "\\x%02x", c);
-		else
-			buf_add_char(line, (char)c);
-	}
-}
-
 static void emit(enum log_level level, const struct buf *text)
 {
 	AUTO(buf_release) struct buf line = BUF_INIT;
@@ -93,7 +80,7 @@ static void emit(enum log_level level, const struct buf *text)
 		buf_add_str(&line, "lineagefs: ");
 	buf_printf(&line, "%s: ", levels[level].name);
 	start = line.len;
-	add_visible(&line, text);
+	buf_add_visible(&line, buf_slice(text));
 	if (sink.syslog)
 		syslog(levels[level].priority, "%s", line.data + start);
 	buf_add_char(&line, '\n');

@@ -78,20 +78,25 @@ nlink_t draft_names(struct store *store, const struct stat *st, const struct blo
 	return st->st_nlink;
 }
 
+/* Without a value the mark goes. */
+static int try_mark(int fd, const char *name, const void *value, size_t size)
+{
+	int r = value ? fsetxattr(fd, name, value, size, 0) : fremovexattr(fd, name);
+
+	return r < 0 ? -errno : 0;
+}
+
 static int set_mark(int fd, const char *name, const void *value, size_t size)
 {
 	struct stat st;
-	int err = 0;
+	int err = try_mark(fd, name, value, size);
 
-	if (fsetxattr(fd, name, value, size, 0) == 0)
-		return 0;
-	if (errno != EACCES || fstat(fd, &st) < 0)
-		return -errno;
+	if (err != -EACCES)
+		return err;
 	/* The owner of a read-only file may change its mode, but not its xattrs. */
-	if (fchmod(fd, st.st_mode | S_IWUSR) < 0)
+	if (fstat(fd, &st) < 0 || fchmod(fd, st.st_mode | S_IWUSR) < 0)
 		return -errno;
-	if (fsetxattr(fd, name, value, size, 0) < 0)
-		err = -errno;
+	err = try_mark(fd, name, value, size);
 	fchmod(fd, st.st_mode & 07777);
 	return err;
 }
@@ -109,7 +114,7 @@ void draft_unmark_shared(int fd, const struct blob_id *id)
 	LOCKED(&mark_lock);
 	if (fgetxattr(fd, DRAFT_SHARED_XATTR, &there, sizeof(there)) == (ssize_t)sizeof(there) &&
 	    memcmp(&there, id, sizeof(there)) == 0)
-		fremovexattr(fd, DRAFT_SHARED_XATTR);
+		set_mark(fd, DRAFT_SHARED_XATTR, NULL, 0);
 }
 
 void draft_mark_bad(int fd)

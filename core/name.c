@@ -111,3 +111,21 @@ int reference_parse(struct slice text, struct reference *ret)
 	}
 	return -EINVAL;
 }
+
+void path_tidy(struct slice path, struct buf *ret)
+{
+	size_t start = ret->len;
+	bool absolute = path.len > 0 && *(const char *)path.data == '/';
+
+	if (absolute)
+		first_component(&path);
+	while (path.len > 0) {
+		struct slice name = first_component(&path);
+
+		if (slice_equal(name, slice_str(".")))
+			continue;
+		if (absolute || ret->len > start)
+			buf_add_char(ret, '/');
+		buf_add_slice(ret, name);
+	}
+}

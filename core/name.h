@@ -27,4 +27,7 @@ struct reference {
  */
 int reference_parse(struct slice text, struct reference *ret);
 
+/* Adds a path without what says nothing: doubled and trailing slashes, components ".". */
+void path_tidy(struct slice path, struct buf *ret);
+
 #endif

@@ -12,10 +12,13 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <time.h>
 
 #define MARKER "lineagefs-store"
@@ -29,12 +32,17 @@ static bool has_leftovers(const struct store *store)
 	return store->leftover_count > 0 || store->reap_again;
 }
 
+/*
+ * On the marker: the store has its extended attributes yet, which a copy by `rsync -aH` has not.
+ */
+#define WHOLE_XATTR "user.lineagefs.whole"
+
 static void *janitor(void *arg)
 {
 	struct store *store = arg;
 	struct timespec until;
 	pthread_mutex_lock(&store->janitor_lock);
-	while (!store->janitor_stop) {
+	for (;;) {
 		while (!store->janitor_asked && !store->janitor_stop) {
 			clock_gettime(CLOCK_REALTIME, &until);
 			until.tv_sec += has_leftovers(store) ? RETRY_SECONDS : JANITOR_SECONDS;
@@ -42,7 +50,8 @@ static void *janitor(void *arg)
 						   &until) == ETIMEDOUT)
 				break;
 		}
-		if (store->janitor_stop)
+		/* What was asked for is done first. */
+		if (store->janitor_stop && !store->janitor_asked)
 			break;
 		store->janitor_asked = false;
 		pthread_mutex_unlock(&store->janitor_lock);
@@ -102,6 +111,21 @@ static void read_boot_id(char *to, size_t size)
 	to[strcspn(to, "\n")] = '\0';
 }
 
+/*
+ * Asks ext2 and its heirs to put each run's directory somewhere else on the disk. Without a journal
+ * ext4 looks at every inode of a group that was removed within minutes before it takes another, and
+ * where a run's draft was has thousands. Others know no such flag.
+ */
+static void spread_directories(int fd)
+{
+	int flags;
+
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && !(flags & FS_TOPDIR_FL)) {
+		flags |= FS_TOPDIR_FL;
+		(void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	}
+}
+
 int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
 		    const struct store_options *options, struct store **ret)
 {
@@ -131,6 +155,8 @@ int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
 		err = log_errno(-errno, "opening drafts/");
 	if (err == 0 && fsync(root) < 0)
 		err = log_errno(-errno, "syncing the store's directory");
+	if (err == 0)
+		spread_directories(store->drafts);
 	if (err == 0)
 		err = recover(store);
 	if (err == 0)
@@ -293,6 +319,37 @@ static int open_parts(const char *path, const struct store_options *options, str
 	return err;
 }
 
+/* A blob that has another name may be shared with a draft: nothing but the mark protects it. */
+static int mark_again(void *arg, const struct blob_id *id, uint64_t size)
+{
+	struct store *store = arg;
+	AUTO(blob_releasep) struct blob *blob = NULL;
+	struct stat st;
+	int err, fd = -1;
+
+	if (size > BLOB_PACK_MAX && blob_open(store->blobs, id, size, &blob) == 0)
+		fd = blob_fd(blob);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_nlink < 2)
+		return 0;
+	err = draft_mark_shared(fd, id);
+	return err < 0 ? log_errno(err, "marking a shared file") : 0;
+}
+
+/* The marks of shared files are set again where a copy lost them. Nobody has the store yet. */
+static int make_whole(struct store *store)
+{
+	autoclose int fd = openat(store->root, MARKER, O_RDONLY | O_CLOEXEC);
+	int err;
+
+	if (fd < 0 || fgetxattr(fd, WHOLE_XATTR, NULL, 0) >= 0)
+		return 0;
+	err = blob_each(store->blobs, mark_again, store);
+	/* Without such attributes nothing is shared, and this is looked at again. */
+	if (err == 0 && fsetxattr(fd, WHOLE_XATTR, "1", 1, 0) == 0)
+		fsync(fd);
+	return err;
+}
+
 int store_open(const char *path, const struct store_options *options, struct buf *why,
 	       struct store **ret)
 {
@@ -317,6 +374,10 @@ int store_open(const char *path, const struct store_options *options, struct buf
 		close(parts.root);
 	} else {
 		err = store_open_with(parts.kv, parts.blobs, parts.root, options, &store);
+		if (err == 0)
+			err = make_whole(store);
+		if (err < 0)
+			store_close(steal(store));
 		if (err < 0)
 			buf_printf(why, "%s could not be recovered: %s", path, strerror(-err));
 	}

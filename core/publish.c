@@ -480,11 +480,13 @@ static void report_failure(struct publishing *p, int err)
 
 	buf_add_str(&text, "error: ");
 	if (p->request->name.len)
-		buf_add_slice(&text, p->request->name);
+		buf_add_visible(&text, p->request->name);
 	else
-		buf_add_slice(&text, buf_slice(&p->culprit));
-	buf_printf(&text, "%s%s: %s\n", p->request->name.len || p->culprit.len ? ": " : "",
-		   name ? name : "?", p->why.len ? buf_str(&p->why) : strerror(-err));
+		buf_add_visible(&text, buf_slice(&p->culprit));
+	buf_printf(&text, "%s%s: ", p->request->name.len || p->culprit.len ? ": " : "",
+		   name ? name : "?");
+	buf_add_visible(&text, p->why.len ? buf_slice(&p->why) : slice_str(strerror(-err)));
+	buf_add_char(&text, '\n');
 	run_log_write(p->store, p->request->run, buf_slice(&text));
 }
 

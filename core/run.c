@@ -422,13 +422,15 @@ int run_declare_input(struct store *store, uint32_t id, struct slice role, struc
 		      const struct cred *cred)
 {
 	struct input_change c = { .store = store, .id = id, .role = role };
+	AUTO(buf_release) struct buf tidy = BUF_INIT;
 	struct reference ref;
 	struct version v;
 	int err;
 
 	if (!name_valid(role))
 		return -EINVAL;
-	err = reference_parse(reference, &ref);
+	path_tidy(reference, &tidy);
+	err = reference_parse(buf_slice(&tidy), &ref);
 	if (err == 0)
 		err = may_refer(store, &ref, cred);
 	if (err == 0)

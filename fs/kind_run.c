@@ -174,8 +174,9 @@ static int refuse_command(struct vfs *vfs, uint32_t run, const char *what, struc
 {
 	AUTO(buf_release) struct buf text = BUF_INIT;
 
-	buf_printf(&text, "error: EINVAL: %s: %.*s\n", what,
-		   (int)(word.len < 200 ? word.len : 200), (const char *)word.data);
+	buf_printf(&text, "error: EINVAL: %s: ", what);
+	buf_add_visible(&text, slice(word.data, word.len < 200 ? word.len : 200));
+	buf_add_char(&text, '\n');
 	run_log_write(vfs->store, run, buf_slice(&text));
 	return -EINVAL;
 }
@@ -197,6 +198,8 @@ static int log_line_accept(struct vfs *vfs, const struct vfs_call *call, uint32_
 		if (!slice_starts(word, slice_str("type=")))
 			return refuse_command(vfs, run, "not an option of log", word);
 		value = slice((const char *)word.data + 5, word.len - 5);
+		if (request.type.len)
+			return refuse_command(vfs, run, "a second type", value);
 		if (!name_valid(value))
 			return refuse_command(vfs, run, "not a type", value);
 		request.type = value;

@@ -9,6 +9,7 @@
 #include "mountpoint.h"
 #include "negotiate.h"
 #include "notify.h"
+#include "refused.h"
 
 #define MAX_WRITE (1u << 20)
 
@@ -354,6 +355,7 @@ void ops_unmount(struct ops *ops)
 		return;
 	/* First the threads that may reply: unmounting closes the session's descriptor. */
 	jobs_finish(&ops->jobs);
+	refused_end();
 	unmount(ops);
 	while (ops->open)
 		ops_release_file(ops, ops->open);

@@ -77,7 +77,7 @@ static int create(fuse_req_t req, const struct vfs_call *call, fuse_ino_t parent
 		return err;
 	ops_end_patience(req, call);
 	if (err)
-		reply_status(req, err);
+		reply_change(req, "create", parent, name, err);
 	else
 		reply_open(req, &open, &entry, fi);
 	return 0;
@@ -107,7 +107,7 @@ static int open_file(fuse_req_t req, const struct vfs_call *call, fuse_ino_t ino
 		return err;
 	ops_end_patience(req, call);
 	if (err)
-		reply_status(req, err);
+		reply_change(req, "open", ino, NULL, err);
 	else
 		reply_open(req, &open, NULL, fi);
 	return 0;
@@ -146,6 +146,7 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 struct slow_request {
 	struct job job;
 	fuse_req_t req;
+	fuse_ino_t ino;
 	struct handle *handle;
 	struct vfs_call call;
 	bool flush;
@@ -172,19 +173,21 @@ static void run_slow(struct job *job)
 		n = vfs_write(slow->handle, &slow->call, slow->data, slow->len, slow->offset);
 	/* Waits for on_interrupt(): after the reply nothing would keep it from a freed job. */
 	fuse_req_interrupt_func(slow->req, NULL, NULL);
+	note_refused(slow->req, "write", slow->ino, NULL, slice(slow->data, slow->len), n);
 	if (slow->flush)
 		reply_status(slow->req, n);
 	else
 		reply_count(slow->req, n);
 }
 
-static void start_slow(fuse_req_t req, struct handle *handle, bool flush, const char *data,
-		       size_t len, off_t offset)
+static void start_slow(fuse_req_t req, fuse_ino_t ino, struct handle *handle, bool flush,
+		       const char *data, size_t len, off_t offset)
 {
 	struct slow_request *slow = xmalloc(sizeof(*slow) + len);
 
 	*slow = (struct slow_request){
 		.req = req,
+		.ino = ino,
 		.handle = handle,
 		.call = call_of(req),
 		.flush = flush,
@@ -203,11 +206,15 @@ static void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t le
 	struct handle *handle = handle_of(fi);
 	struct vfs_call call = call_of(req);
 
-	(void)ino;
-	if (vfs_write_is_slow(handle))
-		start_slow(req, handle, false, data, len, offset);
-	else
-		reply_count(req, vfs_write(handle, &call, data, len, offset));
+	ssize_t n;
+
+	if (vfs_write_is_slow(handle)) {
+		start_slow(req, ino, handle, false, data, len, offset);
+		return;
+	}
+	n = vfs_write(handle, &call, data, len, offset);
+	note_refused(req, "write", ino, NULL, slice(data, len), n);
+	reply_count(req, n);
 }
 
 static void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -215,11 +222,10 @@ static void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct handle *handle = handle_of(fi);
 	struct vfs_call call = call_of(req);
 
-	(void)ino;
 	if (vfs_write_is_slow(handle))
-		start_slow(req, handle, true, NULL, 0, 0);
+		start_slow(req, ino, handle, true, NULL, 0, 0);
 	else
-		reply_status(req, vfs_flush(handle, &call));
+		reply_change(req, "close", ino, NULL, vfs_flush(handle, &call));
 }
 
 /* Waits for the disk: not on a thread that others need. */

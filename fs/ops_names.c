@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "refused.h"
+
 static pthread_key_t scratch_key;
 static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
 
@@ -35,6 +37,22 @@ char *ops_scratch(size_t size)
 void reply_status(fuse_req_t req, ssize_t err)
 {
 	fuse_reply_err(req, err < 0 ? (int)-err : 0);
+}
+
+void note_refused(fuse_req_t req, const char *operation, fuse_ino_t ino, const char *name,
+		  struct slice with, ssize_t err)
+{
+	struct vfs_call call = call_of(req);
+
+	if (err < 0)
+		refused(vfs_of(req), &call, operation, ino, slice_str(name ? name : ""), with, err);
+}
+
+void reply_change(fuse_req_t req, const char *operation, fuse_ino_t ino, const char *name,
+		  ssize_t err)
+{
+	note_refused(req, operation, ino, name, slice("", 0), err);
+	reply_status(req, err);
 }
 
 void reply_bytes(fuse_req_t req, const char *bytes, ssize_t n)
@@ -74,6 +92,8 @@ static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct vfs_entry entry;
 	int err = vfs_lookup(vfs_of(req), &call, parent, name, &entry);
 
+	if (err == -ENAMETOOLONG)
+		note_refused(req, "lookup", parent, name, slice("", 0), err);
 	reply_entry(req, err, &entry);
 }
 
@@ -184,6 +204,8 @@ static int set_attr(fuse_req_t req, const struct vfs_call *call, fuse_ino_t ino,
 	if (err == VFS_PATIENCE)
 		return err;
 	ops_end_patience(req, call);
+	note_refused(req, what & VFS_SET_SIZE ? "truncate" : "setattr", ino, NULL, slice("", 0),
+		     err);
 	reply_attr(req, err, &attr, ttl);
 	return 0;
 }
@@ -253,6 +275,7 @@ static void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	struct vfs_entry entry;
 	int err = vfs_mknod(vfs_of(req), &call, parent, name, mode, rdev, &entry);
 
+	note_refused(req, "mknod", parent, name, slice("", 0), err);
 	reply_entry(req, err, &entry);
 }
 
@@ -262,6 +285,7 @@ static void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	struct vfs_entry entry;
 	int err = vfs_mkdir(vfs_of(req), &call, parent, name, mode, &entry);
 
+	note_refused(req, "mkdir", parent, name, slice("", 0), err);
 	reply_entry(req, err, &entry);
 }
 
@@ -271,6 +295,7 @@ static void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 	struct vfs_entry entry;
 	int err = vfs_symlink(vfs_of(req), &call, target, parent, name, &entry);
 
+	note_refused(req, "symlink", parent, name, slice_str(target), err);
 	reply_entry(req, err, &entry);
 }
 
@@ -280,6 +305,7 @@ static void on_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 	struct vfs_entry entry;
 	int err = vfs_link(vfs_of(req), &call, ino, parent, name, &entry);
 
+	note_refused(req, "link", parent, name, slice("", 0), err);
 	reply_entry(req, err, &entry);
 }
 
@@ -287,23 +313,24 @@ static void on_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct vfs_call call = call_of(req);
 
-	reply_status(req, vfs_unlink(vfs_of(req), &call, parent, name));
+	reply_change(req, "unlink", parent, name, vfs_unlink(vfs_of(req), &call, parent, name));
 }
 
 static void on_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct vfs_call call = call_of(req);
 
-	reply_status(req, vfs_rmdir(vfs_of(req), &call, parent, name));
+	reply_change(req, "rmdir", parent, name, vfs_rmdir(vfs_of(req), &call, parent, name));
 }
 
 static void on_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 		      const char *new_name, unsigned flags)
 {
 	struct vfs_call call = call_of(req);
+	int err = vfs_rename(vfs_of(req), &call, parent, name, new_parent, new_name, flags);
 
-	reply_status(req,
-		     vfs_rename(vfs_of(req), &call, parent, name, new_parent, new_name, flags));
+	note_refused(req, "rename", parent, name, slice_str(new_name), err);
+	reply_status(req, err);
 }
 
 static void on_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -356,13 +383,15 @@ static void on_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
 			size_t size, int flags)
 {
 	if (known_xattr(req, name))
-		reply_status(req, vfs_setxattr(vfs_of(req), ino, name, value, size, flags));
+		reply_change(req, "setxattr", ino, name,
+			     vfs_setxattr(vfs_of(req), ino, name, value, size, flags));
 }
 
 static void on_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	if (known_xattr(req, name))
-		reply_status(req, vfs_removexattr(vfs_of(req), ino, name));
+		reply_change(req, "removexattr", ino, name,
+			     vfs_removexattr(vfs_of(req), ino, name));
 }
 
 void ops_add_names(struct fuse_lowlevel_ops *table)

@@ -107,6 +107,15 @@ void ops_add_files(struct fuse_lowlevel_ops *table);
 char *ops_scratch(size_t size);
 
 void reply_status(fuse_req_t req, ssize_t err);
+/*
+ * The same for what was to be changed at a node, with a line in the log when it may not be: see
+ * fs/refused.h.
+ */
+void reply_change(fuse_req_t req, const char *operation, fuse_ino_t ino, const char *name,
+		  ssize_t err);
+/* Only the line. */
+void note_refused(fuse_req_t req, const char *operation, fuse_ino_t ino, const char *name,
+		  struct slice with, ssize_t err);
 void reply_bytes(fuse_req_t req, const char *bytes, ssize_t n);
 
 /* Frees what the kernel has released, or never will. */

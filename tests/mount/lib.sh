@@ -87,6 +87,22 @@ as_user() {
 	setpriv --reuid="$NOBODY" --regid="$NOBODY" --clear-groups -- env HOME="$T" "$@"
 }
 
+# The binary where another user may run it: a clone in /root is not.
+share_binary() {
+	[ "$LINEAGEFS" = "$T/lineagefs" ] || install -m 755 "$LINEAGEFS" "$T/lineagefs"
+	LINEAGEFS=$T/lineagefs
+}
+
+# Runs a function of the test's file in a mount namespace of its own, in which anybody may open
+# /dev/fuse; needs root.
+with_open_fuse() { # FUNCTION
+	local rc=0
+	mknod -m 666 "$T/fuse" c 10 229 || skip "no device nodes here"
+	unshare -m sh -c 'mount --bind "$1" /dev/fuse && shift && exec "$@"' - "$T/fuse" \
+		"$here/run" --one "${BASH_SOURCE[1]}" "$1" "$T" || rc=$?
+	[ "$rc" = 0 ] || exit "$rc"
+}
+
 # expect_errno NAME[|NAME…] OP ARGUMENT… : OP is one of sys.c; OK is the name of success.
 expect_errno() {
 	local want=$1 got

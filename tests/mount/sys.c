@@ -3,6 +3,7 @@
  * ask for an exact errno. Prints "OK" or the errno's name and exits 0 or 1.
  *
  * sys OP ARGUMENT...            see ops[]
+ * sys catch FILE TEXT READY     as write, but SIGUSR1 interrupts what it interrupts
  * sys hold MODE FILE READY      opens FILE for writing and keeps it until killed: see hold()
  * sys mutate KIND FILE          changes FILE in one way, the same at every call: see mutations[]
  * sys relog RUN NAME COUNT      rewrites a file of a draft and logs it at once, COUNT times
@@ -239,6 +240,17 @@ static int hold_until_killed(int fd, char *map, const char *ready)
 	return err;
 }
 
+/* READY is there when signals are caught; from then on every one interrupts a system call. */
+static int catch_signals(const char *file, const char *text, const char *ready)
+{
+	const struct sigaction action = { .sa_handler = on_poke }; /* no SA_RESTART */
+	int err = result(sigaction(SIGUSR1, &action, NULL));
+
+	if (!err)
+		err = say_ready(ready);
+	return err ? err : put_text(file, O_WRONLY, text);
+}
+
 /*
  * write: an open descriptor; mmap: a writable shared mapping alone, the descriptor closed; fork: a
  * forked child that inherited the descriptor, its opener gone; read: open for reading alone.
@@ -468,6 +480,8 @@ static int dispatch(int argc, char **argv)
 {
 	if (argc == 5 && !strcmp(argv[1], "hold"))
 		return hold(argv[2], argv[3], argv[4]);
+	if (argc == 5 && !strcmp(argv[1], "catch"))
+		return catch_signals(argv[2], argv[3], argv[4]);
 	if (argc == 4 && !strcmp(argv[1], "mutate"))
 		return mutate(argv[2], argv[3]);
 	if (argc == 5 && !strcmp(argv[1], "relog"))

@@ -111,6 +111,8 @@ test_kill_during_log() {
 		fi
 		quiet diff -r "$T/want" "$MNT/artifacts/d$step/v0/files"
 	done
+	# The moments were not all before and after.
+	grep -q 'dropping what an interrupted log left' "$LOG" || fail "no kill hit a log"
 	check_all_sums
 	# Bytes of what was interrupted and then logged are there once.
 	measure_store

@@ -307,45 +307,93 @@ test_concurrent_runs() {
 }
 
 # Reads and writes elsewhere go on while something large is logged.
+# Names of files and commands are text of users, and make no lines of their own.
+test_no_line_is_forged() {
+	start_mount
+	new_run r
+	mkdir "$OUT/a"
+	echo x >"$OUT/a/x"$'\n'"logged: d:v9 sha256:00"
+	hold write "$OUT/a/x"$'\n'"logged: d:v9 sha256:00"
+	expect_errno EBUSY write "$MNT/runs/r/log" $'a\n'
+	eq "lines of log" "$(wc -l <"$MNT/runs/r/log")" 1
+	grep -q '^error: a: EBUSY: .*a/x.x0alogged: d:v9' "$MNT/runs/r/log" ||
+		fail "log says '$(cat "$MNT/runs/r/log")'"
+	let_go
+	expect_errno EINVAL write "$MNT/runs/r/log" $'a \e[31mred\n'
+	grep -q '^error: EINVAL: .*: .x1b.31mred$' "$MNT/runs/r/log" ||
+		fail "log says '$(cat "$MNT/runs/r/log")'"
+}
+
+test_one_type() {
+	start_mount
+	new_run r
+	echo x >"$OUT/a"
+	expect_errno EINVAL write "$MNT/runs/r/log" $'a type=model type=dataset\n'
+	grep -q '^error: EINVAL: a second type: dataset$' "$MNT/runs/r/log" ||
+		fail "log says '$(cat "$MNT/runs/r/log")'"
+	absent "$MNT/artifacts/a"
+	log_now r 'a type=model'
+}
+
+# Logs in the background; the result goes to $T/result. Sets LOGGER; SIGUSR1 interrupts it.
+start_log() { # RUN NAME
+	rm -f "$T/ready"
+	"$SYS" catch "$MNT/runs/$1/log" "$2" "$T/ready" >"$T/result" &
+	LOGGER=$!
+	own_pid "$LOGGER"
+	wait_until eval "[ -e '$T/ready' ] || gone $LOGGER"
+}
+
+interrupt_log() {
+	while alive "$LOGGER"; do
+		kill -USR1 "$LOGGER" 2>/dev/null || true
+		sleep 0.01
+	done
+	wait "$LOGGER" || true
+}
+
+# A log that takes long is not over yet when others have logged.
 test_others_go_on_meanwhile() {
-	local pid
+	local turn
 	start_mount
 	new_run big
 	mkdir "$OUT/big"
-	head -c 300M /dev/zero >"$OUT/big/zeros"
+	truncate -s 64G "$OUT/big/zeros"
 	new_run small
-	echo text >"$OUT/a"
-	(echo finished >"$MNT/runs/big/state") &
-	pid=$!
-	own_pid "$pid"
-	local turns=0
-	while alive "$pid" && [ "$turns" -lt 200 ]; do
-		echo "$turns" >>"$OUT/a"
+	start_log big big
+	for turn in 1 2 3; do
+		echo "$turn" >>"$OUT/a"
 		ls "$MNT/artifacts" >"$T/out"
-		turns=$((turns + 1))
+		log_now small a
 	done
-	wait "$pid" || fail "the large one is not logged"
+	alive "$LOGGER" || fail "others waited for a log: $(cat "$T/result")"
+	interrupt_log
+	eq "the large one" "$(cat "$T/result")" EINTR
+	eq "versions" "$(versions a)" "v0 v1 v2"
 	end_run small
-	[ "$turns" -ge 3 ] || fail "others waited: $turns turns"
 }
 
+# The larger it is the longer it takes, and one of them is hit.
 test_log_interrupted() {
-	local pid rc=0
+	local gigabytes
 	start_mount
 	new_run r
-	mkdir "$OUT/big"
-	head -c 600M /dev/zero >"$OUT/big/zeros"
-	"$SYS" write "$MNT/runs/r/log" big >"$T/result" &
-	pid=$!
-	own_pid "$pid"
-	sleep 0.05
-	kill -TERM "$pid" 2>/dev/null || true
-	wait "$pid" || rc=$?
-	# Whichever was first: a whole version, or none, and the draft is as it was.
-	[ "$rc" = 0 ] || eq "state" "$(cat "$MNT/runs/r/state")" running
-	eq "the draft" "$(stat -c %s "$OUT/big/zeros")" $((600 << 20))
+	for gigabytes in 1 4 16; do
+		mkdir "$OUT/big$gigabytes"
+		truncate -s "${gigabytes}G" "$OUT/big$gigabytes/zeros"
+		start_log r "big$gigabytes"
+		interrupt_log
+		[ "$(cat "$T/result")" = OK ] || break
+	done
+	eq "the write to log" "$(cat "$T/result")" EINTR
+	grep -q "^error: big$gigabytes: EINTR" "$MNT/runs/r/log" ||
+		fail "log says '$(cat "$MNT/runs/r/log")'"
+	absent "$MNT/artifacts/big$gigabytes/v0"
+	eq "state" "$(cat "$MNT/runs/r/state")" running
+	eq "the draft" "$(stat -c %s "$OUT/big$gigabytes/zeros")" $((gigabytes << 30))
+	truncate -s 1M "$OUT/big$gigabytes/zeros"
 	end_run r
-	eq "versions" "$(versions big)" v0
+	eq "versions" "$(versions "big$gigabytes")" v0
 }
 
 test_links_and_fifos_in_a_draft() {

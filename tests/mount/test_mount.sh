@@ -64,6 +64,15 @@ test_empty_directory_becomes_a_store() {
 	exists "$STORE/lineagefs-store"
 }
 
+# Where one run's drafts were, the next one's would be slow to make.
+test_drafts_are_spread_over_the_disk() {
+	need chattr lsattr
+	mkdir "$T/probe"
+	chattr +T "$T/probe" 2>/dev/null || skip "no such flag on this filesystem"
+	start_mount
+	lsattr -d "$STORE/drafts" | grep -q '^[^ ]*T' || fail "$(lsattr -d "$STORE/drafts")"
+}
+
 test_newer_schema() {
 	start_mount
 	stop_mount
@@ -77,7 +86,7 @@ test_no_permission() {
 	need_root
 	mkdir -p "$MNT"
 	mkdir -m 700 "$STORE"
-	as_user test -x "$LINEAGEFS" || skip "another user cannot run $LINEAGEFS"
+	share_binary
 	if as_user "$LINEAGEFS" mount "$STORE" "$MNT" -f >"$T/out" 2>&1; then
 		fail "mounted another user's store"
 	fi
@@ -212,11 +221,14 @@ test_relative_paths() {
 }
 
 test_as_ordinary_user() {
-	local rc=0
 	need_root
-	as_user test -x "$LINEAGEFS" || skip "another user cannot run $LINEAGEFS"
-	as_user test -w /dev/fuse || skip "another user may not open /dev/fuse"
+	need unshare
 	[ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not set-user-id"
+	with_open_fuse mount_as_ordinary_user
+}
+
+mount_as_ordinary_user() {
+	share_binary
 	mkdir "$T/user"
 	chown "$NOBODY" "$T/user"
 	STORE=$T/user/store
@@ -229,6 +241,7 @@ test_as_ordinary_user() {
 	wait_until eval "is_mounted '$MNT' || gone $DAEMON"
 	is_mounted "$MNT" || fail "does not mount: $(tail -n 2 "$LOG")"
 	as_user bash -euc 'cd "$1"; mkdir runs/r; echo text >runs/r/outputs/a
+		head -c 100000 /dev/zero >runs/r/outputs/b; chmod 444 runs/r/outputs/b
 		echo finished >runs/r/state; cat artifacts/a/v0/files/a' - "$MNT" >"$T/out" 2>&1 ||
 		fail "as an ordinary user: $(tail -n 1 "$T/out")"
 	eq "what it reads back" "$(cat "$T/out")" text

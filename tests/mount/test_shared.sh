@@ -211,3 +211,28 @@ test_copy_from_a_version() {
 	end_run r
 	check_all_sums
 }
+
+# A copy without extended attributes has lost the marks of shared files.
+test_copy_without_xattrs() {
+	need rsync
+	setup
+	random_file "$OUT/d/appended" 100000
+	random_file "$OUT/d/overwritten" 100000
+	random_file "$OUT/d/truncated" 100000
+	log_now r d
+	cp -r "$MNT/artifacts/d/v0/files" "$T/want"
+	stop_mount
+	quiet rsync -aH "$STORE/" "$T/copy/"
+	STORE=$T/copy
+	start_mount
+	echo tail >>"$OUT/d/appended"
+	printf x | dd of="$OUT/d/overwritten" conv=notrunc status=none
+	echo new >"$OUT/d/truncated"
+	quiet diff -r "$T/want" "$MNT/artifacts/d/v0/files"
+	check_all_sums
+	log_now r d
+	eq "versions" "$(versions d)" "v0 v1"
+	remount
+	quiet diff -r "$T/want" "$MNT/artifacts/d/v0/files"
+	check_all_sums
+}

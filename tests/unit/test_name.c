@@ -85,12 +85,37 @@ static void references(void **state)
 		assert_int_equal(reference_parse(slice_str(bad[i]), &r), -EINVAL);
 }
 
+static void paths_are_tidied(void **state)
+{
+	static const struct {
+		const char *path, *tidy;
+	} rows[] = {
+		{ "", "" },
+		{ "/", "" },
+		{ "a", "a" },
+		{ "mnist:v0", "mnist:v0" },
+		{ "./a/./b/.", "a/b" },
+		{ "//a//b//", "/a/b" },
+		{ "../../../artifacts//mnist/v0//files", "../../../artifacts/mnist/v0/files" },
+		{ "/m/./artifacts/a/v0/files/./.x/..y", "/m/artifacts/a/v0/files/.x/..y" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		AUTO(buf_release) struct buf tidy = BUF_INIT;
+
+		path_tidy(slice_str(rows[i].path), &tidy);
+		assert_string_equal(buf_str(&tidy), rows[i].tidy);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names),
 		cmocka_unit_test(version_names),
 		cmocka_unit_test(references),
+		cmocka_unit_test(paths_are_tidied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

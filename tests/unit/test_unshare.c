@@ -43,7 +43,8 @@ static void log_file(struct opened *o, struct place *place)
 	put_large(place, o->run, "m", 1, LARGE);
 	path = draft_path(place, o->run, "m");
 	assert_int_equal(chmod(path, 0640), 0);
-	assert_int_equal(chown(path, 11, 12), 0);
+	if (geteuid() == 0)
+		assert_int_equal(chown(path, 11, 12), 0);
 	assert_int_equal(setxattr(path, "user.note", "kept", 4, 0), 0);
 	assert_int_equal(log_draft(place, o->run, "m"), 0);
 }
@@ -79,7 +80,8 @@ static void everything_is_kept(void **state)
 	assert_true(o.locked);
 	assert_int_equal(o.swapped.st_ino, after.st_ino);
 	assert_true(before.st_ino != after.st_ino && after.st_nlink == 1);
-	assert_true(after.st_mode == before.st_mode && after.st_uid == 11 && after.st_gid == 12);
+	assert_true(after.st_mode == before.st_mode && after.st_uid == before.st_uid &&
+		    after.st_gid == before.st_gid);
 	assert_int_equal(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
 	assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
 	assert_int_equal(getxattr(path, "user.note", note, sizeof(note)), 4);
@@ -309,13 +311,24 @@ ssize_t copy_file_range(int from, off_t *from_at, int to, off_t *to_at, size_t l
 	return syscall(SYS_copy_file_range, from, from_at, to, to_at, len, flags);
 }
 
+/* Only root gives files away. */
+static uid_t other_uid(void)
+{
+	return geteuid() ? geteuid() : 1234;
+}
+
+static gid_t other_gid(void)
+{
+	return geteuid() ? getegid() : 1235;
+}
+
 static void change_attributes(void)
 {
 	autofree char *path = draft_path(copied->place, copied->run, "m");
 	const struct timespec old[2] = { { 1000, 0 }, { 2000, 0 } };
 
 	SHARED(&copied->area->lock);
-	assert_int_equal(chown(path, 1234, 1235), 0);
+	assert_int_equal(chown(path, other_uid(), other_gid()), 0);
 	assert_int_equal(chmod(path, 0444), 0);
 	assert_int_equal(removexattr(path, "user.note"), 0);
 	assert_int_equal(setxattr(path, "user.new", "new", 3, 0), 0);
@@ -335,7 +348,7 @@ static void what_changes_during_the_copy_is_kept(void **state)
 	assert_int_equal(unshare_at(&o, "m", "m", false), 0);
 	assert_null(while_copying);
 	stat_draft(o.place, o.run, "m", &st);
-	assert_true(st.st_nlink == 1 && st.st_uid == 1234 && st.st_gid == 1235);
+	assert_true(st.st_nlink == 1 && st.st_uid == other_uid() && st.st_gid == other_gid());
 	assert_int_equal(st.st_mode & 0777, 0444);
 	assert_int_equal(st.st_mtim.tv_sec, 2000);
 	assert_int_equal(getxattr(path, "user.note", NULL, 0), -1);

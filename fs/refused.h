@@ -1,0 +1,18 @@
+/*
+ * refused.h - a line in the daemon's log for what a caller asked in vain: a bad name, a bad text,
+ * an edit of something sealed. It is no error of ours, so the line is an info; what scripts try as
+ * a matter of course (names that are there, or not; modes) has none. At most some lines a second:
+ * how many were left out is said later.
+ */
+#ifndef FS_REFUSED_H
+#define FS_REFUSED_H
+
+#include "vfs.h"
+
+/* What was asked: at a node, a name in it, and what else came with it; both may be empty. */
+void refused(struct vfs *vfs, const struct vfs_call *call, const char *operation, uint64_t ino,
+	     struct slice name, struct slice with, ssize_t err);
+/* Says what is not said yet. */
+void refused_end(void);
+
+#endif
