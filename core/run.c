@@ -312,7 +312,10 @@ int run_set_state(struct store *store, uint32_t id, enum run_state state)
 		return err == -ENOENT ? -EROFS : err;
 	pthread_rwlock_wrlock(&area->lock);
 	err = kv_update(store->kv, KV_DURABLE, change_body, &change);
-	draft_area_follow(area);
+	if (err == 0)
+		area->phase = state == RUN_RUNNING ? DRAFT_OPEN : DRAFT_READONLY;
+	else
+		draft_area_follow(area);
 	pthread_rwlock_unlock(&area->lock);
 	if (err == 0 && state != RUN_RUNNING)
 		draft_await_changes(area);
