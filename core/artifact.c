@@ -290,6 +290,16 @@ char *version_collection_name(struct store *store, const struct version *v)
 	return collection_get(store, v->collection, &c) < 0 ? xstrdup("") : steal(c.name);
 }
 
+int alias_read(struct kv_txn *txn, uint32_t collection, struct slice alias, struct version *ret)
+{
+	AUTO(collection_release) struct collection c = { 0 };
+	int err = collection_read(txn, collection, &c);
+
+	if (err == 0 && (!slice_equal(alias, slice_str("latest")) || c.latest < 0))
+		err = -ENOENT;
+	return err < 0 ? err : version_read(txn, collection, (uint32_t)c.latest, ret);
+}
+
 int reference_resolve(struct store *store, const struct reference *ref, struct version *ret)
 {
 	AUTO(collection_release) struct collection c = { 0 };

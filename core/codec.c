@@ -346,6 +346,45 @@ int decode_input(struct slice s, struct input *ret)
 	return 0;
 }
 
+void process_row_release(struct process_row *p)
+{
+	free(p->boot);
+	free(p->command);
+	*p = (struct process_row){ 0 };
+}
+
+void encode_process_row(struct buf *b, const struct process_row *p)
+{
+	record_begin(b);
+	put_str(b, p->boot);
+	put_u64(b, p->space);
+	put_u64(b, p->pid);
+	put_u64(b, p->start);
+	put_u64(b, p->uid);
+	put_u64(b, p->registered);
+	put_str(b, p->command);
+}
+
+int decode_process_row(struct slice s, struct process_row *ret)
+{
+	struct reader r = record_of(s);
+	struct process_row p = { 0 };
+
+	p.boot = get_str(&r);
+	p.space = get_u64(&r);
+	p.pid = get_u32(&r);
+	p.start = get_u64(&r);
+	p.uid = get_u32(&r);
+	p.registered = get_u64(&r);
+	p.command = get_str(&r);
+	if (reader_end(&r) < 0) {
+		process_row_release(&p);
+		return -EIO;
+	}
+	*ret = p;
+	return 0;
+}
+
 void encode_edge(struct buf *b, const struct edge *e)
 {
 	record_begin(b);

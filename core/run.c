@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include "draft.h"
+#include "view.h"
 
 static const char *const state_names[] = {
 	[RUN_RUNNING] = "running",
@@ -169,6 +170,7 @@ int run_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mod
 		draft_area_unmake(store, run.id);
 		return err;
 	}
+	atomic_fetch_add(&store->run_generation, 1);
 	*ret_id = run.id;
 	return 0;
 }
@@ -187,9 +189,27 @@ static int has_any(struct kv_txn *txn, struct key prefix)
 	return more < 0 ? more : kv_next(scan, &key, &value);
 }
 
+/* What a run that did nothing may still have: processes, pins, its view. */
+static int remove_rows(struct kv_txn *txn, uint32_t id)
+{
+	static const char kinds[] = { 'q', 'k', 'w' };
+	int more = run_unwatch(txn, id);
+
+	for (size_t i = 0; more >= 0 && i < ARRAY_SIZE(kinds); i++) {
+		AUTO(kv_donep) struct kv_scan *scan = NULL;
+		struct key prefix = key_prefix_id(kinds[i], id);
+		struct slice key, value;
+
+		more = kv_scan(txn, KV_META, key_slice(&prefix), slice("", 0), &scan);
+		while (more >= 0 && (more = kv_next(scan, &key, &value)) > 0)
+			more = kv_del(txn, KV_META, key);
+	}
+	return more;
+}
+
 static int remove_body(struct kv_txn *txn, void *arg)
 {
-	static const char kinds[] = { 'i', 'e', 'o', 'd' };
+	static const char kinds[] = { 'i', 'e', 'o', 'd', 'f', 'g' };
 	struct remove_run *r = arg;
 	AUTO(run_release) struct run run = { 0 };
 	int err = read_name(txn, r->name, &r->id);
@@ -207,7 +227,7 @@ static int remove_body(struct kv_txn *txn, void *arg)
 		err = kv_del(txn, KV_META, KEY(run(r->id)));
 	if (err == 0)
 		err = kv_del(txn, KV_META, KEY(run_log(r->id)));
-	return err;
+	return err < 0 ? err : remove_rows(txn, r->id);
 }
 
 int run_remove(struct store *store, struct slice name)
@@ -260,7 +280,8 @@ static int change_body(struct kv_txn *txn, void *arg)
 		return -EINVAL;
 	run.state = change->state;
 	run.ended = change->state == RUN_RUNNING ? 0 : store_now();
-	return run_write(txn, &run);
+	err = run_unwatch(txn, run.id);
+	return err < 0 ? err : run_write(txn, &run);
 }
 
 int run_set_owner(struct store *store, uint32_t id, uid_t uid, gid_t gid, mode_t mode)
@@ -268,8 +289,10 @@ int run_set_owner(struct store *store, uint32_t id, uid_t uid, gid_t gid, mode_t
 	struct run_change change = {
 		.id = id, .owner = true, .uid = uid, .gid = gid, .mode = mode,
 	};
+	int err = kv_update(store->kv, KV_DURABLE, change_body, &change);
 
-	return kv_update(store->kv, KV_DURABLE, change_body, &change);
+	atomic_fetch_add(&store->run_generation, 1);
+	return err;
 }
 
 int run_set_state(struct store *store, uint32_t id, enum run_state state)
@@ -289,6 +312,7 @@ int run_set_state(struct store *store, uint32_t id, enum run_state state)
 		area->phase = state == RUN_RUNNING ? DRAFT_OPEN : DRAFT_READONLY;
 	pthread_rwlock_unlock(&area->lock);
 	draft_area_put(area);
+	atomic_fetch_add(&store->run_generation, 1);
 	return err;
 }
 
@@ -300,6 +324,11 @@ int run_log_read(struct store *store, uint32_t id, struct buf *ret)
 	if (err == 0)
 		buf_add_slice(ret, buf_slice(&b));
 	return err == -ENOENT ? 0 : err;
+}
+
+int run_unwatch(struct kv_txn *txn, uint32_t id)
+{
+	return kv_del(txn, KV_META, KEY(watched(id)));
 }
 
 int run_log_put(struct kv_txn *txn, uint32_t id, struct slice text)
@@ -400,7 +429,7 @@ int run_declare_input(struct store *store, uint32_t id, struct slice role, struc
 		return -EINVAL;
 	err = reference_parse(reference, &ref);
 	if (err == 0)
-		err = reference_resolve(store, &ref, &v);
+		err = view_resolve_reference(store, id, &ref, &v);
 	if (err == 0 && !cred_may(cred, v.uid, v.gid, version_directory_mode(&v), 4))
 		err = -EACCES;
 	if (err < 0)

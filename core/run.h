@@ -43,6 +43,8 @@ int run_log_write(struct store *store, uint32_t id, struct slice text);
 /* In a transaction. */
 int run_read(struct kv_txn *txn, uint32_t id, struct run *ret);
 int run_write(struct kv_txn *txn, const struct run *run);
+/* Whoever ends a run no longer waits for its processes (core/watch.h). */
+int run_unwatch(struct kv_txn *txn, uint32_t id);
 int run_log_put(struct kv_txn *txn, uint32_t id, struct slice text);
 
 /*

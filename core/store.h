@@ -14,7 +14,10 @@
 #include "blob.h"
 #include "kv.h"
 
+#include <stdatomic.h>
+
 #define STORE_SCHEMA 1
+#define STORE_ID_SIZE 33 /* hexadecimal digits, terminated */
 
 /*
  * Kinds of ids; each counts up from 1 (commit sequences and inode ranges too), none is used twice.
@@ -29,6 +32,9 @@ struct store_options {
 };
 
 struct draft_area;
+struct watch;
+struct callers;
+struct observer;
 
 struct store {
 	struct kv *kv;
@@ -38,7 +44,15 @@ struct store {
 	int drafts; /* drafts/ in it */
 	int lock;   /* the lock file */
 	char *path; /* absolute, for messages */
+	char id[STORE_ID_SIZE]; /* random, for ever; tells stores apart in environments */
 	uint64_t opened_at; /* seconds since the epoch */
+
+	/* Grows when a run appears, changes its state or owner, or gets a process. */
+	atomic_uint run_generation;
+	/* What running runs do; NULL while the store is not whole. */
+	struct watch *watch;	   /* core/watch.h */
+	struct callers *callers;   /* core/caller.h */
+	struct observer *observer; /* core/observe.h */
 
 	pthread_mutex_t id_lock;
 	struct store_range {

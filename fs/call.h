@@ -18,12 +18,21 @@ struct handle; /* an open file or directory */
 /* How long the kernel may keep what it was told, in seconds. */
 #define VFS_FOREVER 1e9
 
+/*
+ * Not for the user: the operation must look into the caller, and the call is not patient. Nothing
+ * was done; make it again patiently.
+ */
+#define VFS_PATIENCE (-EINPROGRESS)
+
 /* Who asks. */
 struct vfs_call {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;    /* a thread id in the mounter's pid namespace; 0: not visible there */
 	mode_t umask; /* already applied to modes by the kernel */
+	/* Made by a thread of its own, which others do not wait for: it may look into the caller. */
+	bool patient;
+	bool follows; /* readlink(2) or a path that leads through the link, not stat(2) */
 	/* Becomes true when a signal interrupts the caller; NULL: cannot be interrupted. */
 	const bool *interrupted;
 };

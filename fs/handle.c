@@ -149,6 +149,8 @@ static int child_step(struct child_listing *l, struct listed *ret)
 	const struct node_kind *kind = l->dir->kind;
 
 	node_spec_release(&l->spec);
+	while (kind->fixed && kind->fixed[l->fixed].name && kind->fixed[l->fixed].kind->unlisted)
+		l->fixed++;
 	if (kind->fixed && kind->fixed[l->fixed].name) {
 		node_fixed_child(l->dir, l->fixed, &l->spec);
 		ret->name = kind->fixed[l->fixed++].name;
@@ -287,7 +289,7 @@ static int give(struct directory_handle *d, const struct vfs_call *call, bool pl
 		err = vfs_find(vfs, call, d->handle.node, e->name, &spec);
 	}
 	if (err == 0)
-		err = vfs_enter(vfs, &spec, &entry);
+		err = vfs_enter(vfs, call, &spec, &entry);
 	/* It went meanwhile: as if it had gone before. */
 	if (err < 0)
 		return err == -ENOENT || err == -ESTALE ? 0 : err;

@@ -69,13 +69,14 @@ static int find_slot(struct vfs *vfs, struct node *node, struct input *ret)
 	return -ENOENT;
 }
 
-int input_target(struct vfs *vfs, struct node *node, struct buf *ret)
+int input_target(struct vfs *vfs, const struct vfs_call *call, struct node *node, struct buf *ret)
 {
 	AUTO(input_release) struct input in = { 0 };
 	autofree char *name = NULL;
 	struct version v;
 	int err = find_slot(vfs, node, &in);
 
+	(void)call;
 	if (err == 0)
 		err = version_get_by_id(vfs->store, in.version, &v);
 	if (err < 0)

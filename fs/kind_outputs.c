@@ -262,12 +262,13 @@ int outputs_list(struct vfs *vfs, struct node *dir, struct listing **ret)
 	return 0;
 }
 
-int logged_target(struct vfs *vfs, struct node *node, struct buf *ret)
+int logged_target(struct vfs *vfs, const struct vfs_call *call, struct node *node, struct buf *ret)
 {
 	autofree char *name = NULL;
 	struct version v;
 	int err = version_get_by_id(vfs->store, node->b, &v);
 
+	(void)call;
 	if (err < 0)
 		return err;
 	name = version_collection_name(vfs->store, &v);
@@ -275,13 +276,14 @@ int logged_target(struct vfs *vfs, struct node *node, struct buf *ret)
 	return 0;
 }
 
-int ended_target(struct vfs *vfs, struct node *node, struct buf *ret)
+int ended_target(struct vfs *vfs, const struct vfs_call *call, struct node *node, struct buf *ret)
 {
 	autofree char *name = NULL;
 	struct draft draft;
 	struct version v;
 	int err = run_draft_find(vfs->store, node->a, slice_str(node->name), &draft);
 
+	(void)call;
 	if (err == 0)
 		err = version_get_by_id(vfs->store, draft.version, &v);
 	if (err < 0)

@@ -7,6 +7,7 @@
 #include "core/document.h"
 #include "core/publish.h"
 #include "core/run.h"
+#include "core/watch.h"
 
 #include <stdio.h>
 
@@ -235,12 +236,13 @@ static uint64_t child_ino(uint32_t run, const struct node_kind *kind)
 }
 
 /* What the kernel knows of the run's directories is of its state before; drafts became links. */
-static void forget_state(struct vfs *vfs, uint32_t run)
+void run_state_changed(struct vfs *vfs, uint32_t run)
 {
 	AUTO(buf_release) struct buf name = BUF_INIT;
 	uint64_t outputs = child_ino(run, &kind_outputs);
 	struct draft draft;
 
+	watch_run_changed(vfs->store->watch, run);
 	while (run_draft_next(vfs->store, run, buf_slice(&name), &draft, &name) > 0)
 		vfs_forget_name(vfs, outputs, buf_str(&name));
 	/*
@@ -270,6 +272,34 @@ int state_accept(struct vfs *vfs, const struct vfs_call *call, struct node *node
 	err = state == RUN_FINISHED ? publish(vfs->store, &finish) :
 				      run_set_state(vfs->store, node->a, state);
 	if (err == 0)
-		forget_state(vfs, node->a);
+		run_state_changed(vfs, node->a);
 	return err;
+}
+
+int procs_render(struct vfs *vfs, struct node *node, struct buf *ret)
+{
+	watch_list(vfs->store->watch, node->a, ret);
+	return 0;
+}
+
+/* A process a line, by the number that it has for the caller. */
+int procs_accept(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		 struct slice text)
+{
+	struct cred cred = vfs_cred(call);
+	struct slice word;
+
+	while ((word = next_word(&text)).len > 0) {
+		autofree char *digits = xstrndup(word.data, word.len);
+		char *end;
+		long number = strtol(digits, &end, 10);
+		int err;
+
+		if (*end != '\0' || number <= 0 || number > INT32_MAX)
+			return refuse_command(vfs, node->a, "not a process number", word);
+		err = watch_register(vfs->store->watch, node->a, &cred, call->pid, (pid_t)number);
+		if (err < 0)
+			return err;
+	}
+	return 0;
 }

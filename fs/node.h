@@ -28,6 +28,12 @@ enum ino_class {
 	INO_ENDED,	/* run, slot of the draft */
 	INO_CONTENT,	/* number of the version's first, plus ordinal */
 	INO_DRAFT,	/* inode of the backing file */
+	INO_VIEW,	 /* run, 0 */
+	INO_VIEW_COLLECTION, /* run, collection */
+	INO_VIEW_LATEST,     /* run, collection */
+	INO_VIEW_VERSION,    /* run, version; its files are INO_CONTENT, from a number of the run's */
+	INO_VIEW_INFO,	     /* run, version */
+	INO_VIEW_SUMS,	     /* run, version */
 	INO_DRAFT_LATE, /* a counter: the backing inode's number was taken */
 };
 
@@ -107,6 +113,7 @@ struct node_kind {
 	mode_t type;	  /* S_IFDIR, S_IFREG or S_IFLNK; drafts: 0, attr says */
 	bool sealed;	  /* never changes: editing is EROFS, attributes are kept for ever */
 	bool volatile_name; /* the name may go without the kernel's doing */
+	bool unlisted;	    /* a fixed child that is found, not listed */
 	bool slow;	  /* accept may take long */
 
 	/*
@@ -126,7 +133,9 @@ struct node_kind {
 	/* VFS_SET_MODE, _UID, _GID; drafts all. */
 	int (*set_attr)(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 			struct handle *handle, const struct stat *set, unsigned what);
-	int (*target)(struct vfs *vfs, struct node *node, struct buf *ret);
+	/* What a link shows may depend on who asks. */
+	int (*target)(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		      struct buf *ret);
 	int (*render)(struct vfs *vfs, struct node *node, struct buf *ret);
 	/*
 	 * Text was written: the whole of it, or with commands set what one write(2) brought. Checks

@@ -66,30 +66,62 @@ static void reply_open(fuse_req_t req, const struct vfs_open *open, const struct
 	}
 }
 
-static void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-		      struct fuse_file_info *fi)
+static int create(fuse_req_t req, const struct vfs_call *call, fuse_ino_t parent,
+		  const char *name, mode_t mode, struct fuse_file_info *fi)
 {
-	struct vfs_call call = call_of(req);
 	struct vfs_entry entry;
 	struct vfs_open open = { 0 };
-	int err = vfs_create(vfs_of(req), &call, parent, name, mode, fi->flags, &entry, &open);
+	int err = vfs_create(vfs_of(req), call, parent, name, mode, fi->flags, &entry, &open);
 
+	if (err == VFS_PATIENCE)
+		return err;
 	if (err)
 		reply_status(req, err);
 	else
 		reply_open(req, &open, &entry, fi);
+	return 0;
+}
+
+static void create_patiently(struct patient_request *r)
+{
+	create(r->req, &r->call, r->ino, r->name, r->mode, &r->fi);
+}
+
+static void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		      struct fuse_file_info *fi)
+{
+	struct vfs_call call = call_of(req);
+
+	if (create(req, &call, parent, name, mode, fi) == VFS_PATIENCE)
+		ops_be_patient(req, parent, name, mode, fi, create_patiently);
+}
+
+static int open_file(fuse_req_t req, const struct vfs_call *call, fuse_ino_t ino,
+		     struct fuse_file_info *fi)
+{
+	struct vfs_open open = { 0 };
+	int err = vfs_open(vfs_of(req), call, ino, fi->flags, &open);
+
+	if (err == VFS_PATIENCE)
+		return err;
+	if (err)
+		reply_status(req, err);
+	else
+		reply_open(req, &open, NULL, fi);
+	return 0;
+}
+
+static void open_patiently(struct patient_request *r)
+{
+	open_file(r->req, &r->call, r->ino, &r->fi);
 }
 
 static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct vfs_call call = call_of(req);
-	struct vfs_open open = { 0 };
-	int err = vfs_open(vfs_of(req), &call, ino, fi->flags, &open);
 
-	if (err)
-		reply_status(req, err);
-	else
-		reply_open(req, &open, NULL, fi);
+	if (open_file(req, &call, ino, fi) == VFS_PATIENCE)
+		ops_be_patient(req, ino, "", 0, fi, open_patiently);
 }
 
 static void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -126,16 +126,54 @@ static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *set, int to_
 	reply_attr(req, err, &attr, ttl);
 }
 
-static void on_readlink(fuse_req_t req, fuse_ino_t ino)
+static void run_patient(struct job *job)
+{
+	struct patient_request *r = container_of(job, struct patient_request, job);
+
+	r->serve(r);
+}
+
+void ops_be_patient(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
+		    const struct fuse_file_info *fi, void (*serve)(struct patient_request *r))
+{
+	size_t size = strlen(name) + 1;
+	struct patient_request *r = xmalloc(sizeof(*r) + size);
+
+	*r = (struct patient_request){
+		.req = req, .serve = serve, .call = call_of(req), .ino = ino, .mode = mode,
+	};
+	r->call.patient = true;
+	if (fi)
+		r->fi = *fi;
+	memcpy(r->name, name, size);
+	jobs_start(&ops_of(req)->jobs, &r->job, run_patient);
+}
+
+static int read_link(fuse_req_t req, const struct vfs_call *call, fuse_ino_t ino)
 {
 	AUTO(buf_release) struct buf target = BUF_INIT;
-	struct vfs_call call = call_of(req);
-	int err = vfs_readlink(vfs_of(req), &call, ino, &target);
+	int err = vfs_readlink(vfs_of(req), call, ino, &target);
 
+	if (err == VFS_PATIENCE)
+		return err;
 	if (err)
 		reply_status(req, err);
 	else
 		fuse_reply_readlink(req, buf_str(&target));
+	return 0;
+}
+
+static void read_link_patiently(struct patient_request *r)
+{
+	read_link(r->req, &r->call, r->ino);
+}
+
+static void on_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct vfs_call call = call_of(req);
+
+	if (read_link(req, &call, ino) == VFS_PATIENCE)
+		ops_be_patient(req, ino, "", 0, NULL, read_link_patiently);
 }
 
 static void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)

@@ -68,6 +68,24 @@ static inline struct fuse_entry_param entry_param(const struct vfs_entry *entry)
 	};
 }
 
+/*
+ * An operation that must look into its caller (VFS_PATIENCE) is made again, patiently, on a thread of
+ * its own: reading a process's memory may wait for a page that only our threads can bring.
+ */
+struct patient_request {
+	struct job job;
+	fuse_req_t req;
+	void (*serve)(struct patient_request *r);
+	struct vfs_call call;
+	fuse_ino_t ino; /* or the parent */
+	mode_t mode;
+	struct fuse_file_info fi;
+	char name[]; /* "" where there is none */
+};
+
+void ops_be_patient(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
+		    const struct fuse_file_info *fi, void (*serve)(struct patient_request *r));
+
 /* Each fills in the requests it serves. */
 void ops_add_names(struct fuse_lowlevel_ops *table);
 void ops_add_files(struct fuse_lowlevel_ops *table);

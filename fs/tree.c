@@ -13,6 +13,7 @@ const struct node_kind kind_root = {
 		{ "_status.json", &kind_status },
 		{ "artifacts", &kind_collections },
 		{ "runs", &kind_runs },
+		{ "view", &kind_views },
 		{ NULL, NULL },
 	},
 	.attr = root_attr,
@@ -210,6 +211,7 @@ const struct node_kind kind_run = {
 		{ "inputs", &kind_inputs },
 		{ "log", &kind_run_log },
 		{ "outputs", &kind_outputs },
+		{ "procs", &kind_procs },
 		{ "state", &kind_state },
 		{ NULL, NULL },
 	},
@@ -242,6 +244,16 @@ const struct node_kind kind_state = {
 	.attr = run_text_attr,
 	.render = state_render,
 	.accept = state_accept,
+};
+
+const struct node_kind kind_procs = {
+	.name = "procs",
+	.type = S_IFREG,
+	.slow = true,
+	.commands = true,
+	.attr = run_text_attr,
+	.render = procs_render,
+	.accept = procs_accept,
 };
 
 /* /runs/<run>/inputs */
@@ -299,4 +311,63 @@ const struct node_kind kind_draft = {
 	.edit = &draft_edit,
 	.xattrs = &draft_xattrs,
 	.release = draft_release,
+};
+
+/* /view: what is below counts as the run's reading, whoever reads */
+const struct node_kind kind_views = {
+	.name = "view",
+	.type = S_IFDIR,
+	.unlisted = true,
+	.find = views_find,
+	.attr = views_attr,
+};
+
+/* /view/<run>: /artifacts as that run sees it */
+const struct node_kind kind_view = {
+	.name = "view/<run>",
+	.type = S_IFDIR,
+	.sealed = true,
+	.find = view_find,
+	.next = view_next,
+	.attr = view_attr,
+};
+
+const struct node_kind kind_view_collection = {
+	.name = "collection in a view",
+	.type = S_IFDIR,
+	.sealed = true,
+	.find = view_collection_find, /* latest, v0, v1, ... */
+	.next = view_collection_next,
+	.attr = view_collection_attr,
+};
+
+const struct node_kind kind_view_latest = {
+	.name = "latest in a view",
+	.type = S_IFLNK,
+	.attr = view_latest_attr,
+	.target = view_latest_target,
+};
+
+const struct node_kind kind_view_version = {
+	.name = "version in a view",
+	.type = S_IFDIR,
+	.sealed = true,
+	.find = view_version_find, /* SHA256SUMS, files, info.json */
+	.next = view_version_next,
+	.attr = version_attr,
+};
+
+const struct node_kind kind_view_sums = {
+	.name = "SHA256SUMS in a view",
+	.type = S_IFREG,
+	.sealed = true,
+	.attr = sums_attr,
+	.render = sums_render,
+};
+
+const struct node_kind kind_view_info = {
+	.name = "info.json in a view",
+	.type = S_IFREG,
+	.attr = version_text_attr,
+	.render = version_info_render,
 };

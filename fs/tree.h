@@ -15,7 +15,9 @@ extern const struct node_kind kind_version, kind_producer, kind_producers, kind_
 extern const struct node_kind kind_content_root, kind_content_directory, kind_content_file,
 	kind_content_link;
 extern const struct node_kind kind_runs, kind_run, kind_inputs, kind_input, kind_outputs,
-	kind_logged, kind_ended, kind_run_log, kind_state, kind_run_info;
+	kind_logged, kind_ended, kind_run_log, kind_state, kind_run_info, kind_procs;
+extern const struct node_kind kind_views, kind_view, kind_view_collection, kind_view_latest,
+	kind_view_version, kind_view_sums, kind_view_info;
 extern const struct node_kind kind_draft;
 
 #define HOOK_FIND(name)                                                                  \
@@ -30,6 +32,9 @@ extern const struct node_kind kind_draft;
 	int name(struct vfs *vfs, const struct vfs_call *call, struct node *node,        \
 		 struct handle *handle, const struct stat *set, unsigned what)
 #define HOOK_TEXT(name) int name(struct vfs *vfs, struct node *node, struct buf *ret)
+#define HOOK_TARGET(name)                                                                \
+	int name(struct vfs *vfs, const struct vfs_call *call, struct node *node,        \
+		 struct buf *ret)
 #define HOOK_ACCEPT(name)                                                                \
 	int name(struct vfs *vfs, const struct vfs_call *call, struct node *node,        \
 		 struct slice text)
@@ -58,19 +63,19 @@ HOOK_ACCEPT(collection_type_accept);
 HOOK_TEXT(collection_description_render);
 HOOK_ACCEPT(collection_description_accept);
 HOOK_ATTR(latest_attr);
-HOOK_TEXT(latest_target);
+HOOK_TARGET(latest_target);
 
 /* kind_version.c */
 HOOK_ATTR(version_attr);
 HOOK_ATTR(version_text_attr);
 HOOK_ATTR(version_link_attr);
 HOOK_ATTR(sums_attr);
-HOOK_TEXT(producer_target);
+HOOK_TARGET(producer_target);
 HOOK_FIND(producers_find);
 HOOK_NEXT(producers_next);
 HOOK_FIND(consumers_find);
 HOOK_NEXT(consumers_next);
-HOOK_TEXT(version_run_target);
+HOOK_TARGET(version_run_target);
 HOOK_TEXT(version_info_render);
 HOOK_TEXT(sums_render);
 
@@ -79,7 +84,7 @@ HOOK_FIND(content_find);
 HOOK_LIST(content_list);
 HOOK_ATTR(content_root_attr);
 HOOK_ATTR(content_attr);
-HOOK_TEXT(content_target);
+HOOK_TARGET(content_target);
 HOOK_OPEN(content_open);
 void content_release(struct node *node);
 
@@ -97,18 +102,36 @@ HOOK_TEXT(run_log_render);
 HOOK_ACCEPT(run_log_accept);
 HOOK_TEXT(state_render);
 HOOK_ACCEPT(state_accept);
+HOOK_TEXT(procs_render);
+HOOK_ACCEPT(procs_accept);
+/* Tells the kernel what the end of a run changed, and who watches over its processes. */
+void run_state_changed(struct vfs *vfs, uint32_t run);
+
+/* kind_view.c */
+HOOK_FIND(views_find);
+HOOK_ATTR(views_attr);
+HOOK_FIND(view_find);
+HOOK_NEXT(view_next);
+HOOK_ATTR(view_attr);
+HOOK_FIND(view_collection_find);
+HOOK_NEXT(view_collection_next);
+HOOK_ATTR(view_collection_attr);
+HOOK_ATTR(view_latest_attr);
+HOOK_TARGET(view_latest_target);
+HOOK_FIND(view_version_find);
+HOOK_NEXT(view_version_next);
 
 /* kind_inputs.c */
 HOOK_FIND(inputs_find);
 HOOK_NEXT(inputs_next);
-HOOK_TEXT(input_target);
+HOOK_TARGET(input_target);
 extern const struct node_edit inputs_edit;
 
 /* kind_outputs.c */
 HOOK_FIND(outputs_find);
 HOOK_LIST(outputs_list);
-HOOK_TEXT(logged_target);
-HOOK_TEXT(ended_target);
+HOOK_TARGET(logged_target);
+HOOK_TARGET(ended_target);
 extern const struct node_edit outputs_edit;
 
 /* kind_draft.c, draft_edit.c, draft_file.c */
@@ -116,7 +139,7 @@ HOOK_FIND(draft_find);
 HOOK_LIST(draft_list);
 HOOK_ATTR(draft_attr);
 HOOK_SET_ATTR(draft_set_attr);
-HOOK_TEXT(draft_target);
+HOOK_TARGET(draft_target);
 HOOK_OPEN(draft_open);
 extern const struct node_edit draft_edit;
 extern const struct node_xattrs draft_xattrs;
