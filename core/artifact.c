@@ -283,6 +283,21 @@ void version_label(struct buf *b, const char *collection, uint32_t number)
 	buf_printf(b, "%s:v%u", collection, number);
 }
 
+int version_find_label(struct store *store, const char *label, struct version *ret)
+{
+	AUTO(collection_release) struct collection c = { 0 };
+	const char *colon = strchr(label, ':');
+	uint32_t number;
+	int err;
+
+	if (!colon)
+		return -ENOENT;
+	err = version_name_parse(slice_str(colon + 1), &number);
+	if (err == 0)
+		err = collection_find(store, slice(label, (size_t)(colon - label)), &c);
+	return err < 0 ? err : version_get(store, c.id, number, ret);
+}
+
 char *version_collection_name(struct store *store, const struct version *v)
 {
 	AUTO(collection_release) struct collection c = { 0 };

@@ -57,6 +57,8 @@ int version_read_by_id(struct kv_txn *txn, uint32_t id, struct version *ret);
 
 /* `<name>:v<N>` */
 void version_label(struct buf *b, const char *collection, uint32_t number);
+/* The version of that label. -ENOENT. */
+int version_find_label(struct store *store, const char *label, struct version *ret);
 /* The name of its collection, "" if that cannot be read: owned. */
 char *version_collection_name(struct store *store, const struct version *v);
 

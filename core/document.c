@@ -1,5 +1,8 @@
 #include "document.h"
 
+#include "observe.h"
+#include "watch.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <sys/statvfs.h>
@@ -27,6 +30,21 @@ static json_t *json_time(uint64_t ns)
 static json_t *json_number(uint64_t n)
 {
 	return json_integer((json_int_t)n);
+}
+
+/* Text from outside, which need not be UTF-8: what is not is shown as "?". */
+static json_t *json_text(const char *text)
+{
+	json_t *string = json_string(text);
+	autofree char *safe = NULL;
+
+	if (string)
+		return string;
+	safe = xstrdup(text);
+	for (char *p = safe; *p; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	return json_string(safe);
 }
 
 static json_t *json_digest(const struct digest *d)
@@ -75,9 +93,12 @@ int document_version(struct store *store, const struct version *v, struct buf *r
 {
 	AUTO(collection_release) struct collection c = { 0 };
 	AUTO(run_release) struct run run = { 0 };
+	uint64_t unseen = 0;
 	json_t *root;
 	int err = collection_get(store, v->collection, &c);
 
+	if (err == 0)
+		err = observe_count_unseen(store, v->id, &unseen);
 	if (err < 0)
 		return err;
 	if (run_get(store, v->run, &run) < 0)
@@ -93,6 +114,7 @@ int document_version(struct store *store, const struct version *v, struct buf *r
 	json_object_set_new(root, "run", json_string(run.name));
 	json_object_set_new(root, "producers", runs_of(store, EDGE_VERSION_LOGGED_BY, v->id));
 	json_object_set_new(root, "consumers", runs_of(store, EDGE_VERSION_USED_BY, v->id));
+	json_object_set_new(root, "unseen_opens", json_number(unseen));
 	finish(root, ret);
 	return 0;
 }
@@ -110,6 +132,60 @@ static json_t *roles_of(struct store *store, uint32_t run, uint32_t version)
 		input_release(&in);
 	}
 	return list;
+}
+
+static void add_use(struct store *store, uint32_t run, uint32_t version, const struct edge *edge,
+		    json_t *item)
+{
+	json_object_set_new(item, "last_used_at", json_time(edge->last));
+	json_object_set_new(item, "roles", roles_of(store, run, version));
+	json_object_set_new(item, "declared", json_boolean(edge->flags & EDGE_DECLARED));
+	json_object_set_new(item, "observed", json_boolean(edge->flags & EDGE_OBSERVED));
+	json_object_set_new(item, "opens", json_number(edge->opened));
+}
+
+/* Runs of which this one read a draft that was not logged. */
+static void add_peeks(struct store *store, uint32_t run, json_t *inputs)
+{
+	struct edge edge;
+	uint32_t id = 0;
+
+	while (edge_next(store->kv, EDGE_RUN_PEEKED, run, id, &id, &edge) > 0) {
+		AUTO(run_release) struct run other = { 0 };
+		json_t *item;
+
+		if (run_get(store, id, &other) < 0)
+			continue;
+		item = json_object();
+		json_object_set_new(item, "run", json_string(other.name));
+		json_object_set_new(item, "unlogged", json_true());
+		json_object_set_new(item, "used_at", json_time(edge.first));
+		json_object_set_new(item, "last_used_at", json_time(edge.last));
+		json_object_set_new(item, "opens", json_number(edge.opened));
+		json_array_append_new(inputs, item);
+	}
+}
+
+/* Processes that were registered, living or not. */
+static json_t *processes_of(struct store *store, uint32_t run)
+{
+	json_t *list = json_array();
+	uint32_t slot = 0;
+
+	for (;;) {
+		AUTO(process_row_release) struct process_row row = { 0 };
+		json_t *item;
+
+		if (watch_row_next(store, run, slot, &slot, &row) <= 0)
+			return list;
+		item = json_object();
+		json_object_set_new(item, "pid", json_number(row.pid));
+		json_object_set_new(item, "command", json_text(row.command));
+		json_object_set_new(item, "user_id", json_number(row.uid));
+		json_object_set_new(item, "boot_id", json_string(row.boot));
+		json_object_set_new(item, "registered_at", json_time(row.registered));
+		json_array_append_new(list, item);
+	}
 }
 
 static json_t *versions_of(struct store *store, enum edge_side side, uint32_t run)
@@ -130,7 +206,7 @@ static json_t *versions_of(struct store *store, enum edge_side side, uint32_t ru
 		json_object_set_new(item, side == EDGE_RUN_USES ? "used_at" : "logged_at",
 				    json_time(edge.first));
 		if (side == EDGE_RUN_USES)
-			json_object_set_new(item, "roles", roles_of(store, run, id));
+			add_use(store, run, id, &edge, item);
 		else
 			json_object_set_new(item, "equal", json_boolean(edge.flags & EDGE_EQUAL));
 		json_array_append_new(list, item);
@@ -140,7 +216,12 @@ static json_t *versions_of(struct store *store, enum edge_side side, uint32_t ru
 
 int document_run(struct store *store, const struct run *run, struct buf *ret)
 {
-	json_t *root = json_object();
+	json_t *root, *inputs;
+	int err = observe_flush(store);
+
+	if (err < 0)
+		return err;
+	root = json_object();
 
 	json_object_set_new(root, "id", json_string(run->name));
 	json_object_set_new(root, "state", json_string(run_state_name(run->state)));
@@ -149,7 +230,10 @@ int document_run(struct store *store, const struct run *run, struct buf *ret)
 	json_object_set_new(root, "host", json_string(run->host));
 	json_object_set_new(root, "created_at", json_time(run->created));
 	json_object_set_new(root, "ended_at", json_time(run->ended));
-	json_object_set_new(root, "inputs", versions_of(store, EDGE_RUN_USES, run->id));
+	json_object_set_new(root, "processes", processes_of(store, run->id));
+	inputs = versions_of(store, EDGE_RUN_USES, run->id);
+	add_peeks(store, run->id, inputs);
+	json_object_set_new(root, "inputs", inputs);
 	json_object_set_new(root, "outputs", versions_of(store, EDGE_RUN_LOGGED, run->id));
 	finish(root, ret);
 	return 0;

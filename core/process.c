@@ -3,9 +3,15 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+
+/* linux/pidfd.h, which older headers lack. */
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
 
 #define PF_EXITING 0x4	   /* include/linux/sched.h; stat shows it as field 9 */
 #define PF_FORKNOEXEC 0x40 /* forked, and no execve(2) since */
@@ -13,10 +19,26 @@
 /* Longer environments are not read: execve(2) gives a quarter of the stack's limit at most. */
 #define ENVIRONMENT_MAX (8u << 20)
 
+/* Does /proc number processes as we do? Where it is that of another pid namespace nobody is seen. */
+static bool proc_is_ours;
+static pthread_once_t proc_once = PTHREAD_ONCE_INIT;
+
+static void look_at_proc(void)
+{
+	char self[32] = "";
+
+	if (readlink("/proc/self", self, sizeof(self) - 1) > 0)
+		proc_is_ours = strtol(self, NULL, 10) == getpid();
+}
+
 static int open_of(pid_t tid, const char *name)
 {
 	char path[64];
 	int fd;
+
+	pthread_once(&proc_once, look_at_proc);
+	if (!proc_is_ours)
+		return -ESRCH;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)tid, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -217,7 +239,8 @@ int process_each(process_visit *visit, void *arg)
 
 	if (!dir)
 		return -errno;
-	for (struct dirent *e; result == 0 && (e = readdir(dir));) {
+	pthread_once(&proc_once, look_at_proc);
+	for (struct dirent *e; proc_is_ours && result == 0 && (e = readdir(dir));) {
 		char *end;
 		long pid = strtol(e->d_name, &end, 10);
 
@@ -254,34 +277,48 @@ uint64_t process_namespace(void)
 	return own_namespace;
 }
 
-/* A process that was vforked shares its parent's memory until it executes something. */
-static bool borrows_memory(pid_t tid)
+/* A process that was vforked shares its parent's memory until it executes something: -EAGAIN. */
+static int check_memory(pid_t tid)
 {
 	struct stat_line stat;
+	int err = read_stat(tid, &stat);
 
-	if (read_stat(tid, &stat) < 0)
-		return true;
-	if (!(stat.flags & PF_FORKNOEXEC))
-		return false;
+	if (err < 0 || !(stat.flags & PF_FORKNOEXEC))
+		return err;
 	/* 0: the same; what cannot be told counts as the same. */
-	return syscall(SYS_kcmp, tid, stat.parent, KCMP_VM, 0, 0) <= 0;
+	return syscall(SYS_kcmp, tid, stat.parent, KCMP_VM, 0, 0) <= 0 ? -EAGAIN : 0;
+}
+
+/*
+ * A descriptor that tells whether the thread is there. A pidfd is the cheapest (0.3 us), but of a
+ * thread that is not the first of its process only since Linux 6.9; comm (0.7 us) is -ESRCH once
+ * the thread is gone, whoever has its number then.
+ */
+static int open_task(pid_t tid, struct process_mark *ret)
+{
+	int fd = (int)syscall(SYS_pidfd_open, tid, 0);
+
+	if (fd < 0)
+		fd = (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
+	ret->pidfd = fd >= 0;
+	ret->task = fd >= 0 ? fd : open_of(tid, "comm");
+	return ret->task < 0 ? ret->task : 0;
 }
 
 int process_mark(pid_t tid, struct process_mark *ret)
 {
 	struct process_mark mark = PROCESS_MARK_NONE;
+	int err = check_memory(tid);
 
-	if (borrows_memory(tid))
-		return -EAGAIN;
-	mark.task = open_of(tid, "comm");
-	if (mark.task < 0)
-		return mark.task;
+	if (err == 0)
+		err = open_task(tid, &mark);
+	if (err < 0)
+		return err;
 	mark.program = open_of(tid, "pagemap");
 	if (mark.program == -ESRCH) /* a kernel without it */
 		mark.program = open_of(tid, "environ");
 	if (mark.program < 0) {
-		int err = mark.program;
-
+		err = mark.program;
 		mark.program = -1;
 		process_mark_release(&mark);
 		return err;
@@ -298,10 +335,10 @@ int process_mark(pid_t tid, struct process_mark *ret)
  */
 bool process_is_marked(const struct process_mark *mark)
 {
+	struct pollfd ended = { .fd = mark->task, .events = POLLIN };
 	char byte;
 
-	/* -ESRCH once the thread is gone, whoever has its number now. */
-	if (pread(mark->task, &byte, 1, 0) <= 0)
+	if (mark->pidfd ? poll(&ended, 1, 0) != 0 : pread(mark->task, &byte, 1, 0) <= 0)
 		return false;
 	return pread(mark->program, &byte, 1, 0) != 0;
 }

@@ -56,14 +56,15 @@ uint64_t process_namespace(void);
 
 /*
  * A thread that is remembered: is it still there, running the same program? Two descriptors and two
- * system calls, no lock of the other process.
+ * small system calls, no lock of the other process.
  */
 struct process_mark {
-	int task;    /* /proc/<tid>/comm */
+	int task;    /* a pidfd, or /proc/<tid>/comm */
 	int program; /* /proc/<tid>/pagemap, or environ */
+	bool pidfd;
 };
 
-#define PROCESS_MARK_NONE ((struct process_mark){ -1, -1 })
+#define PROCESS_MARK_NONE ((struct process_mark){ -1, -1, false })
 
 /*
  * -EAGAIN: it was vforked and is about to be another program; -EACCES, -ESRCH, -EMFILE.

@@ -25,6 +25,7 @@ enum ino_class {
 	INO_CONSUMER,	/* version, run */
 	INO_INPUT,	/* run, slot of the input */
 	INO_LOGGED,	/* run, version */
+	INO_OBSERVED,	/* run, version */
 	INO_ENDED,	/* run, slot of the draft */
 	INO_CONTENT,	/* number of the version's first, plus ordinal */
 	INO_DRAFT,	/* inode of the backing file */

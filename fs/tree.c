@@ -273,6 +273,14 @@ const struct node_kind kind_input = {
 	.target = input_target,
 };
 
+const struct node_kind kind_observed = {
+	.name = "inputs/<name>:v<N>",
+	.type = S_IFLNK,
+	.volatile_name = true, /* the run may declare it after all */
+	.attr = run_link_attr,
+	.target = run_version_target,
+};
+
 /* /runs/<run>/outputs: drafts, and links to what was logged */
 const struct node_kind kind_outputs = {
 	.name = "outputs",
@@ -288,7 +296,7 @@ const struct node_kind kind_logged = {
 	.type = S_IFLNK,
 	.sealed = true,
 	.attr = run_link_attr,
-	.target = logged_target,
+	.target = run_version_target,
 };
 
 const struct node_kind kind_ended = {

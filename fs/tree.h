@@ -15,7 +15,7 @@ extern const struct node_kind kind_version, kind_producer, kind_producers, kind_
 extern const struct node_kind kind_content_root, kind_content_directory, kind_content_file,
 	kind_content_link;
 extern const struct node_kind kind_runs, kind_run, kind_inputs, kind_input, kind_outputs,
-	kind_logged, kind_ended, kind_run_log, kind_state, kind_run_info, kind_procs;
+	kind_logged, kind_ended, kind_run_log, kind_state, kind_run_info, kind_procs, kind_observed;
 extern const struct node_kind kind_views, kind_view, kind_view_collection, kind_view_latest,
 	kind_view_version, kind_view_sums, kind_view_info;
 extern const struct node_kind kind_draft;
@@ -130,7 +130,7 @@ extern const struct node_edit inputs_edit;
 /* kind_outputs.c */
 HOOK_FIND(outputs_find);
 HOOK_LIST(outputs_list);
-HOOK_TARGET(logged_target);
+HOOK_TARGET(run_version_target);
 HOOK_TARGET(ended_target);
 extern const struct node_edit outputs_edit;
 
