@@ -1,7 +1,8 @@
 /*
  * edge.h - the edges between runs and versions: `use` (the run read the version) and `logged` (the
  * run logged it, or its equal); and between runs: `peeked` (the run read a draft of another that
- * was not logged, so there is no version to name). Every edge is two rows, one from each side, written together.
+ * was not logged, so there is no version to name). Every edge is two rows, one from each side,
+ * written together.
  */
 #ifndef CORE_EDGE_H
 #define CORE_EDGE_H

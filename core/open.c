@@ -130,7 +130,7 @@ int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
 	struct store *store = xcalloc(1, sizeof(*store));
 	int err = 0;
 
-	/* A lease that is broken while it is looked at (draft_leased_out) must not end the process. */
+	/* A lease broken while it is looked at (draft_leased_out) must not end the process. */
 	signal(SIGIO, SIG_IGN);
 	store->kv = kv;
 	store->blobs = blobs;

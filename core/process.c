@@ -19,7 +19,7 @@
 /* Longer environments are not read: execve(2) gives a quarter of the stack's limit at most. */
 #define ENVIRONMENT_MAX (8u << 20)
 
-/* Does /proc number processes as we do? Where it is that of another pid namespace nobody is seen. */
+/* Does /proc number processes as we do? With that of another pid namespace nobody is seen. */
 static bool proc_is_ours;
 static pthread_once_t proc_once = PTHREAD_ONCE_INIT;
 

@@ -377,6 +377,7 @@ struct input_change {
 	struct store *store;
 	uint32_t id;
 	struct slice role, new_role;
+	struct slice alias; /* that the run is to see the version behind, or empty */
 	struct input input;
 	bool keep;
 };
@@ -412,6 +413,8 @@ static int declare_body(struct kv_txn *txn, void *arg)
 	edge.first = edge.last = store_now();
 	c->input.slot = run.next_slot++;
 	err = edge_add_use(txn, c->id, v.id, &edge);
+	if (err == 0 && c->alias.len > 0)
+		err = view_pin(txn, c->id, c->alias, &v);
 	if (err == 0)
 		err = run_write(txn, &run);
 	return err < 0 ? err : input_write(txn, c->id, c->role, &c->input);
@@ -435,6 +438,7 @@ int run_declare_input(struct store *store, uint32_t id, struct slice role, struc
 	if (err < 0)
 		return err == -ENOTDIR ? -ENOENT : err;
 	c.input.version = v.id;
+	c.alias = ref.alias;
 	c.input.path = ref.path.len ? xasprintf("/%.*s", (int)ref.path.len,
 						(const char *)ref.path.data) :
 				      xstrdup("");

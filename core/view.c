@@ -21,7 +21,6 @@ static int read_pin(struct kv_txn *txn, const struct pinning *p, struct version 
 
 static int pin_body(struct kv_txn *txn, void *arg)
 {
-	AUTO(buf_release) struct buf b = BUF_INIT;
 	AUTO(run_release) struct run run = { 0 };
 	struct pinning *p = arg;
 	int err = read_pin(txn, p, &p->version);
@@ -33,8 +32,41 @@ static int pin_body(struct kv_txn *txn, void *arg)
 		err = run_read(txn, p->run, &run);
 	if (err < 0 || run.state != RUN_RUNNING)
 		return err;
-	encode_u64(&b, p->version.id);
-	return kv_put(txn, KV_META, KEY(pin(p->run, p->collection, p->alias)), buf_slice(&b));
+	return view_pin(txn, p->run, p->alias, &p->version);
+}
+
+int view_pin(struct kv_txn *txn, uint32_t run, struct slice alias, const struct version *version)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+
+	encode_u64(&b, version->id);
+	return kv_put(txn, KV_META, KEY(pin(run, version->collection, alias)), buf_slice(&b));
+}
+
+int view_pin_next(struct store *store, uint32_t run, uint32_t *collection, struct buf *alias,
+		  uint32_t *ret_version)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	AUTO(kv_donep) struct kv_scan *scan = NULL;
+	struct key from = key_pin(run, *collection, buf_slice(alias));
+	struct slice key, value;
+	uint64_t version;
+	int more = kv_begin(store->kv, KV_READ, &txn);
+
+	if (more == 0)
+		more = kv_scan(txn, KV_META, KEY(prefix_id('k', run)), key_slice(&from), &scan);
+	while (more >= 0 && (more = kv_next(scan, &key, &value)) > 0)
+		if (!slice_equal(key, key_slice(&from)))
+			break;
+	if (more <= 0)
+		return more;
+	if (decode_u64(value, &version) < 0)
+		return -EIO;
+	*ret_version = (uint32_t)version;
+	*collection = key_u32_at(key, 5);
+	buf_reset(alias);
+	buf_add_slice(alias, key_name_after(key, 9));
+	return 1;
 }
 
 int view_resolve(struct store *store, uint32_t run, uint32_t collection, struct slice alias,
@@ -48,7 +80,8 @@ int view_resolve(struct store *store, uint32_t run, uint32_t collection, struct 
 
 		err = kv_begin(store->kv, KV_READ, &txn);
 		if (err == 0)
-			err = run ? read_pin(txn, &p, ret) : alias_read(txn, collection, alias, ret);
+			err = run ? read_pin(txn, &p, ret) :
+				    alias_read(txn, collection, alias, ret);
 	}
 	if (err != -ENOENT || run == 0)
 		return err;

@@ -30,7 +30,7 @@ struct vfs_call {
 	gid_t gid;
 	pid_t pid;    /* a thread id in the mounter's pid namespace; 0: not visible there */
 	mode_t umask; /* already applied to modes by the kernel */
-	/* Made by a thread of its own, which others do not wait for: it may look into the caller. */
+	/* Made by a thread that others do not wait for: it may look into the caller. */
 	bool patient;
 	bool follows; /* readlink(2) or a path that leads through the link, not stat(2) */
 	/* Becomes true when a signal interrupts the caller; NULL: cannot be interrupted. */

@@ -252,7 +252,8 @@ int outputs_list(struct vfs *vfs, struct node *dir, struct listing **ret)
 	return 0;
 }
 
-int run_version_target(struct vfs *vfs, const struct vfs_call *call, struct node *node, struct buf *ret)
+int run_version_target(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		       struct buf *ret)
 {
 	autofree char *name = NULL;
 	struct version v;

@@ -79,7 +79,8 @@ int version_info_render(struct vfs *vfs, struct node *node, struct buf *ret)
 	return err < 0 ? err : document_version(vfs->store, &v, ret);
 }
 
-int producer_target(struct vfs *vfs, const struct vfs_call *call, struct node *node, struct buf *ret)
+int producer_target(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		    struct buf *ret)
 {
 	AUTO(run_release) struct run run = { 0 };
 	struct version v;
@@ -93,7 +94,8 @@ int producer_target(struct vfs *vfs, const struct vfs_call *call, struct node *n
 	return err;
 }
 
-int version_run_target(struct vfs *vfs, const struct vfs_call *call, struct node *node, struct buf *ret)
+int version_run_target(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		       struct buf *ret)
 {
 	AUTO(run_release) struct run run = { 0 };
 	int err = run_get(vfs->store, node->b, &run);

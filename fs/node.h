@@ -32,7 +32,7 @@ enum ino_class {
 	INO_VIEW,	 /* run, 0 */
 	INO_VIEW_COLLECTION, /* run, collection */
 	INO_VIEW_LATEST,     /* run, collection */
-	INO_VIEW_VERSION,    /* run, version; its files are INO_CONTENT, from a number of the run's */
+	INO_VIEW_VERSION,    /* run, version; its files are INO_CONTENT */
 	INO_VIEW_INFO,	     /* run, version */
 	INO_VIEW_SUMS,	     /* run, version */
 	INO_DRAFT_LATE, /* a counter: the backing inode's number was taken */

@@ -69,8 +69,8 @@ static inline struct fuse_entry_param entry_param(const struct vfs_entry *entry)
 }
 
 /*
- * An operation that must look into its caller (VFS_PATIENCE) is made again, patiently, on a thread of
- * its own: reading a process's memory may wait for a page that only our threads can bring.
+ * An operation that must look into its caller (VFS_PATIENCE) is made again, patiently, on a thread
+ * of its own: reading a process's memory may wait for a page that only our threads can bring.
  */
 struct patient_request {
 	struct job job;

@@ -295,7 +295,9 @@ int vfs_readlink(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, str
 	follow.follows = true;
 	if (!use.node)
 		return -ESTALE;
-	return use.node->kind->target ? use.node->kind->target(vfs, &follow, use.node, ret) : -EINVAL;
+	if (!use.node->kind->target)
+		return -EINVAL;
+	return use.node->kind->target(vfs, &follow, use.node, ret);
 }
 
 /* The hook of a directory's edits, or its refusal. */
@@ -331,8 +333,8 @@ int vfs_mknod(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, con
 		return -EPERM;
 	if (!EDIT(dir.node, mknod))
 		return node_refuse(dir.node);
-	return enter_if(vfs, call, EDIT(dir.node, mknod)(vfs, call, dir.node, name, mode, &spec), &spec,
-			ret);
+	return enter_if(vfs, call, EDIT(dir.node, mknod)(vfs, call, dir.node, name, mode, &spec),
+			&spec, ret);
 }
 
 int vfs_mkdir(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, const char *name,
@@ -345,8 +347,8 @@ int vfs_mkdir(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, con
 		return -ESTALE;
 	if (!EDIT(dir.node, mkdir))
 		return node_refuse(dir.node);
-	return enter_if(vfs, call, EDIT(dir.node, mkdir)(vfs, call, dir.node, name, mode, &spec), &spec,
-			ret);
+	return enter_if(vfs, call, EDIT(dir.node, mkdir)(vfs, call, dir.node, name, mode, &spec),
+			&spec, ret);
 }
 
 int vfs_symlink(struct vfs *vfs, const struct vfs_call *call, const char *target, uint64_t parent,
@@ -359,8 +361,9 @@ int vfs_symlink(struct vfs *vfs, const struct vfs_call *call, const char *target
 		return -ESTALE;
 	if (!EDIT(dir.node, symlink))
 		return node_refuse(dir.node);
-	return enter_if(vfs, call, EDIT(dir.node, symlink)(vfs, call, dir.node, name, target, &spec),
-			&spec, ret);
+	return enter_if(vfs, call,
+			EDIT(dir.node, symlink)(vfs, call, dir.node, name, target, &spec), &spec,
+			ret);
 }
 
 int vfs_link(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, uint64_t parent,

@@ -246,6 +246,31 @@ static void an_alias_is_pinned(void **state)
 	expect_clean(place);
 }
 
+static void a_reference_may_pin(void **state)
+{
+	AUTO(buf_release) struct buf alias = BUF_INIT;
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r"), collection = 0, version = 0;
+
+	make_version(place, "a", "zero");
+	make_version(place, "a", "one");
+	assert_int_equal(run_declare_input(place->store, run, slice_str("in"),
+					   slice_str("a:latest:v0"), &root_cred), 0);
+	expect_latest(place, run, 0);
+	expect_latest(place, 0, 1);
+	assert_int_equal(view_pin_next(place->store, run, &collection, &alias, &version), 1);
+	assert_string_equal(buf_str(&alias), "latest");
+	assert_int_equal(version, version_of(place, "a", 0).id);
+	assert_int_equal(view_pin_next(place->store, run, &collection, &alias, &version), 0);
+	expect_clean(place);
+	assert_int_equal(run_declare_input(place->store, run, slice_str("bad"),
+					   slice_str("a:v1:v0"), &root_cred), -EINVAL);
+	assert_int_equal(run_declare_input(place->store, run, slice_str("bad"),
+					   slice_str("a:v0:latest"), &root_cred), -EINVAL);
+	assert_int_equal(run_declare_input(place->store, run, slice_str("bad"),
+					   slice_str("a::v0"), &root_cred), -EINVAL);
+}
+
 static void ended_runs_pin_nothing(void **state)
 {
 	struct place *place = *state;
@@ -291,6 +316,7 @@ int main(void)
 		ON(real, no_open_is_lost),
 		ON(memory, an_alias_is_pinned),
 		ON(real, an_alias_is_pinned),
+		ON(memory, a_reference_may_pin),
 		ON(memory, ended_runs_pin_nothing),
 		ON(memory, numbers_of_a_view),
 	};
