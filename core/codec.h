@@ -15,6 +15,8 @@
  *   r <name>                  -> run id
  *   R <run:4>                 struct run
  *   l <run:4>                 text: the last results of logging
+ *   j <run:4><what>           text: JSON that was written about the run  (core/run_note.h)
+ *   g <run:4><tag>            struct run_tag
  *   i <run:4><role>           struct input
  *   e <run:4><version:4>      struct edge: the run used the version
  *   u <version:4><run:4>      the same, from the version's side
@@ -77,6 +79,8 @@ struct key key_equal(uint32_t collection, const struct digest *digest);
 struct key key_run_name(struct slice name);
 struct key key_run(uint32_t run);
 struct key key_run_log(uint32_t run);
+struct key key_run_json(uint32_t run, struct slice what);
+struct key key_run_tag(uint32_t run, struct slice tag);
 struct key key_input(uint32_t run, struct slice role);
 struct key key_use(uint32_t run, uint32_t version);
 struct key key_used_by(uint32_t version, uint32_t run);
@@ -185,8 +189,21 @@ struct run {
 	mode_t mode;
 	uint64_t created;
 	uint64_t ended; /* 0 while running */
-	uint32_t next_slot; /* numbers inputs and drafts, for their inode numbers */
+	uint32_t next_slot; /* numbers inputs, drafts and tags, for their inode numbers */
 	char *host;
+	char *job_type;	 /* "" until said */
+	uint32_t parent; /* the run that started it; 0: none */
+	/* How its command ended, as far as that was said; forgotten when the run goes on. */
+	bool has_exit_code;
+	int exit_code; /* 0 to 255 */
+	int signal;    /* that killed it; 0: none */
+	char *reason;  /* why it is crashed; "" */
+};
+
+/* A tag of a run. */
+struct run_tag {
+	uint32_t slot;
+	uint64_t created;
 };
 
 struct input {
@@ -234,6 +251,8 @@ void encode_place(struct buf *b, uint32_t collection, uint32_t number);
 int decode_place(struct slice s, uint32_t *ret_collection, uint32_t *ret_number);
 void encode_run(struct buf *b, const struct run *r);
 int decode_run(struct slice s, struct run *ret);
+void encode_run_tag(struct buf *b, const struct run_tag *t);
+int decode_run_tag(struct slice s, struct run_tag *ret);
 void encode_input(struct buf *b, const struct input *i);
 int decode_input(struct slice s, struct input *ret);
 void encode_edge(struct buf *b, const struct edge *e);

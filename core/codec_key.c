@@ -135,6 +135,16 @@ struct key key_run_log(uint32_t run)
 	return key_id('l', run);
 }
 
+struct key key_run_json(uint32_t run, struct slice what)
+{
+	return key_id_name('j', run, what);
+}
+
+struct key key_run_tag(uint32_t run, struct slice tag)
+{
+	return key_id_name('g', run, tag);
+}
+
 struct key key_input(uint32_t run, struct slice role)
 {
 	return key_id_name('i', run, role);

@@ -1,6 +1,5 @@
-#include "document.h"
+#include "document_private.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -10,7 +9,7 @@
 #endif
 
 /* RFC 3339, UTC, milliseconds: "2026-11-24T04:05:06.789Z" */
-static json_t *json_time(uint64_t ns)
+json_t *json_time(uint64_t ns)
 {
 	time_t seconds = (time_t)(ns / 1000000000);
 	char date[32], text[48];
@@ -24,12 +23,12 @@ static json_t *json_time(uint64_t ns)
 	return json_string(text);
 }
 
-static json_t *json_number(uint64_t n)
+json_t *json_number(uint64_t n)
 {
 	return json_integer((json_int_t)n);
 }
 
-static json_t *json_digest(const struct digest *d)
+json_t *json_digest(const struct digest *d)
 {
 	char hex[DIGEST_HEX_SIZE + 1];
 
@@ -37,7 +36,7 @@ static json_t *json_digest(const struct digest *d)
 	return json_sprintf("sha256:%s", hex);
 }
 
-static json_t *json_label(struct store *store, const struct version *v)
+json_t *json_label(struct store *store, const struct version *v)
 {
 	autofree char *name = version_collection_name(store, v);
 	AUTO(buf_release) struct buf b = BUF_INIT;
@@ -46,7 +45,7 @@ static json_t *json_label(struct store *store, const struct version *v)
 	return json_string(buf_str(&b));
 }
 
-static void finish(json_t *root, struct buf *ret)
+void json_finish(json_t *root, struct buf *ret)
 {
 	char *text = json_dumps(root, JSON_INDENT(2));
 
@@ -93,65 +92,7 @@ int document_version(struct store *store, const struct version *v, struct buf *r
 	json_object_set_new(root, "run", json_string(run.name));
 	json_object_set_new(root, "producers", runs_of(store, EDGE_VERSION_LOGGED_BY, v->id));
 	json_object_set_new(root, "consumers", runs_of(store, EDGE_VERSION_USED_BY, v->id));
-	finish(root, ret);
-	return 0;
-}
-
-/* The roles under which a run declared a version. */
-static json_t *roles_of(struct store *store, uint32_t run, uint32_t version)
-{
-	AUTO(buf_release) struct buf role = BUF_INIT;
-	json_t *list = json_array();
-	struct input in = { 0 };
-
-	while (run_input_next(store, run, buf_slice(&role), &in, &role) > 0) {
-		if (in.version == version)
-			json_array_append_new(list, json_string(buf_str(&role)));
-		input_release(&in);
-	}
-	return list;
-}
-
-static json_t *versions_of(struct store *store, enum edge_side side, uint32_t run)
-{
-	json_t *list = json_array();
-	struct edge edge;
-	uint32_t id = 0;
-
-	while (edge_next(store->kv, side, run, id, &id, &edge) > 0) {
-		struct version v;
-		json_t *item;
-
-		if (version_get_by_id(store, id, &v) < 0)
-			continue;
-		item = json_object();
-		json_object_set_new(item, "artifact", json_label(store, &v));
-		json_object_set_new(item, "digest", json_digest(&v.digest));
-		json_object_set_new(item, side == EDGE_RUN_USES ? "used_at" : "logged_at",
-				    json_time(edge.first));
-		if (side == EDGE_RUN_USES)
-			json_object_set_new(item, "roles", roles_of(store, run, id));
-		else
-			json_object_set_new(item, "equal", json_boolean(edge.flags & EDGE_EQUAL));
-		json_array_append_new(list, item);
-	}
-	return list;
-}
-
-int document_run(struct store *store, const struct run *run, struct buf *ret)
-{
-	json_t *root = json_object();
-
-	json_object_set_new(root, "id", json_string(run->name));
-	json_object_set_new(root, "state", json_string(run_state_name(run->state)));
-	json_object_set_new(root, "user", json_number(run->uid));
-	json_object_set_new(root, "group", json_number(run->gid));
-	json_object_set_new(root, "host", json_string(run->host));
-	json_object_set_new(root, "created_at", json_time(run->created));
-	json_object_set_new(root, "ended_at", json_time(run->ended));
-	json_object_set_new(root, "inputs", versions_of(store, EDGE_RUN_USES, run->id));
-	json_object_set_new(root, "outputs", versions_of(store, EDGE_RUN_LOGGED, run->id));
-	finish(root, ret);
+	json_finish(root, ret);
 	return 0;
 }
 
@@ -180,6 +121,6 @@ int document_status(struct store *store, struct buf *ret)
 	if (store->kv->ops->stats)
 		store->kv->ops->stats(store->kv, add_stat, kv);
 	json_object_set_new(root, "key_value_store", kv);
-	finish(root, ret);
+	json_finish(root, ret);
 	return 0;
 }
