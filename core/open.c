@@ -208,8 +208,8 @@ static int check_marker(const char *path, int root, bool *ret_new, struct buf *w
 	}
 	if (schema > 0 && schema < STORE_SCHEMA) {
 		buf_printf(why,
-			   "%s was written by an older lineagefs, and cannot be read (schema %u, "
-			   "this one knows %u)",
+			   "%s was written by an older lineagefs, and cannot be read (schema "
+			   "%u, this one knows %u)",
 			   path, schema, STORE_SCHEMA);
 		return -EPROTO;
 	}

@@ -49,7 +49,8 @@ static void describe(struct buf *script, const struct run *run, const struct lau
 
 	gmtime_r(&seconds, &tm);
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	buf_printf(script, "#!/bin/sh\n# Repeats the run %s of %s with the versions that it used.\n",
+	buf_printf(script,
+		   "#!/bin/sh\n# Repeats the run %s of %s with the versions that it used.\n",
 		   run->name, date);
 	if (!l->commit)
 		return;
@@ -116,7 +117,8 @@ static int add_declared(struct store *store, uint32_t run, struct buf *script,
 			name = version_collection_name(store, &v);
 			buf_printf(&text, "%s=", buf_str(&role));
 			if (in.path[0])
-				buf_printf(&text, "artifacts/%s/v%u/files%s", name, v.number, in.path);
+				buf_printf(&text, "artifacts/%s/v%u/files%s", name, v.number,
+					   in.path);
 			else
 				version_label(&text, name, v.number);
 			option(script, "--input", buf_str(&text));

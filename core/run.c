@@ -290,7 +290,9 @@ static int change_body(struct kv_txn *txn, void *arg)
 		run_end_apply(&run, change->end);
 		return run_write(txn, &run);
 	}
-	if (change->state != RUN_RUNNING && run.state != RUN_RUNNING)
+	/* What was taken for a crash may turn out to have been a failure, by who saw its end. */
+	if (change->state != RUN_RUNNING && run.state != RUN_RUNNING &&
+	    !(change->state == RUN_FAILED && change->end))
 		return -EINVAL;
 	run.state = change->state;
 	run.ended = change->state == RUN_RUNNING ? 0 : store_now();

@@ -50,8 +50,8 @@ void run_signal_name(int signal, struct buf *ret);
 
 /*
  * Changes the state without logging anything: running to failed or crashed, those to running, which
- * forgets how the run had ended. end may be NULL. -EROFS: the run has finished. -EINVAL: not such a
- * change.
+ * forgets how the run had ended; crashed to failed as well if it is known how. end may be NULL.
+ * -EROFS: the run has finished. -EINVAL: not such a change.
  */
 int run_set_ended(struct store *store, uint32_t id, enum run_state state,
 		  const struct run_end *end);

@@ -238,7 +238,7 @@ static bool reap(struct child *c, int *ret)
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0 || (pid < 0 && errno == EINTR)) {
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
 		if (pid != c->pid)
 			continue;
 		stopped = WIFSTOPPED(status) &&

@@ -31,16 +31,16 @@ struct child {
 void child_init(struct child *c);
 
 /*
- * Starts command (ended by NULL) with its streams relayed and copied to console. When its process is
- * there, and before it becomes the command, started is called with it. 0; what execvp(3) said, as
- * -errno; other failures come with a sentence in why.
+ * Starts command (ended by NULL) with its streams relayed and copied to console. When its process
+ * is there, and before it becomes the command, started is called with it. 0; what execvp(3) said,
+ * as -errno; other failures come with a sentence in why.
  */
 int child_start(struct child *c, char *const *command, const char *console,
 		void (*started)(void *arg, pid_t pid), void *arg, struct buf *why);
 
 /*
- * Waits for its end, passes signals on, stops when it is stopped by the terminal, and reaps whatever
- * else became our child. Returns its wait status.
+ * Waits for its end, passes signals on, stops when it is stopped by the terminal, and reaps
+ * whatever else became our child. Returns its wait status.
  */
 int child_wait(struct child *c);
 

@@ -6,8 +6,8 @@
 #define FS_COMMAND_RUN_H
 
 #define RUN_USAGE                                                                        \
-	"run [-m MOUNTPOINT] [--id ID | --resume ID] [--job-type TYPE] [--input [ROLE=]REF]..." \
-	"\n                [--tag TAG]... [--config FILE] [--] COMMAND [ARGUMENT]..."
+	"run [-m MOUNTPOINT] [--id ID | --resume ID] [--job-type TYPE] [--tag TAG]...\n"  \
+	"                [--input [ROLE=]REF]... [--config FILE] [--] COMMAND [ARGUMENT]..."
 
 int run_main(int argc, char **argv);
 

@@ -7,8 +7,8 @@
 #include "core/launch.h"
 
 /*
- * Fills commit, dirty and remote of a launch when the current directory is in a work tree and git is
- * installed; what is not known in time stays unknown. User and password are taken out of a URL.
+ * Fills commit, dirty and remote of a launch when the current directory is in a work tree and git
+ * is installed; what is not known in time stays unknown. User and password are taken out of a URL.
  */
 void git_describe(struct launch *l);
 

@@ -1,6 +1,7 @@
 /*
  * relay.h - hands on what a command writes: byte for byte to where it was meant for, and a copy to
- * the run's console.log. A thread a stream, so that a slow reader of one does not hold up the other.
+ * the run's console.log. A thread a stream, so that a slow reader of one does not hold up the
+ * other.
  *
  * The command meets what it would meet without us: it waits when the reader is slow, and once the
  * reader is gone its next write fails. A console that cannot be written never stops it.

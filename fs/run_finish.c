@@ -256,7 +256,8 @@ static int write_until_it_holds(struct finishing *f)
 			if (now_ms() >= gone)
 				return err;
 			if (!told)
-				fprintf(stderr, "lineagefs: the mount is gone; waiting %d s for it\n",
+				fprintf(stderr,
+					"lineagefs: the mount is gone; waiting %d s for it\n",
 					MOUNT_GONE_MS / 1000);
 			told = true;
 		} else if (err != -EBUSY || now_ms() >= stragglers) {
@@ -308,7 +309,8 @@ static void explain(const struct finishing *f, int err)
 	AUTO(buf_release) struct buf reason = BUF_INIT;
 
 	if (mount_is_gone(err)) {
-		fprintf(stderr, "lineagefs: the mount at %s is gone, so run %s could not be ended: %s\n",
+		fprintf(stderr,
+			"lineagefs: the mount at %s is gone, so run %s could not be ended: %s\n",
 			files->mount, files->id, strerror(-err));
 	} else if (f->interrupted) {
 		fprintf(stderr, "lineagefs: logging was interrupted, so nothing was logged\n");

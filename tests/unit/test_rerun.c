@@ -43,7 +43,8 @@ static void nonsense_is_unknown(void **state)
 	static const char *const texts[] = {
 		"", "[]", "{}", "{\"command\": \"python x\"}", "{\"command\": [\"a\", 1]}",
 		"{\"command\": [{\"base64\": \"AA==\"}]}", "{\"command\": [{\"base64\": \"?\"}]}",
-		"{\"command\": {\"base64\": \"QQ==\"}, \"git\": 1, \"env\": [2], \"directory\": {}}",
+		"{\"command\": {\"base64\": \"QQ==\"}, \"git\": 1, \"env\": [2]}",
+		"{\"directory\": {}}",
 	};
 
 	(void)state;
@@ -138,8 +139,9 @@ static void a_shell_reads_back_what_was_run(void **state)
 	assert_int_equal(run_json_write(place->store, id, RUN_METADATA, buf_slice(&metadata)), 0);
 	script = script_of(place, id);
 	make_stub(place);
-	command = xasprintf("sh -n %s && STUB_OUT=%s PATH=%s:$PATH LINEAGEFS_MOUNT='/m t' sh %s", script,
-			    out, place->directory, script);
+	command = xasprintf("sh -n %s && "
+			    "STUB_OUT=%s PATH=%s:$PATH LINEAGEFS_MOUNT='/m t' sh %s",
+			    script, out, place->directory, script);
 	assert_int_equal(system(command), 0);
 	read_at(out, &got);
 	rest = buf_slice(&got);

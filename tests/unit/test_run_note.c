@@ -180,6 +180,12 @@ static void ends_are_kept_until_the_run_goes_on(void **state)
 	run = run_of(place, id);
 	assert_int_equal(run.signal, SIGKILL);
 	assert_string_equal(run.reason, "no process lives");
+	/* Who saw it end knows better. */
+	assert_int_equal(run_set_state(place->store, id, RUN_FAILED), -EINVAL);
+	assert_int_equal(run_set_ended(place->store, id, RUN_FAILED, &end), 0);
+	run_release(&run);
+	run = run_of(place, id);
+	assert_true(run.state == RUN_FAILED && run.exit_code == 3 && run.reason[0] == '\0');
 	done.run = id;
 	assert_int_equal(publish(place->store, &done), 0);
 	expect_clean(place);
@@ -207,7 +213,8 @@ static void parents_are_kept(void **state)
 /* What may be cut between two writes, and what is wrong whatever follows. */
 static void json_is_told_from_its_beginning(void **state)
 {
-	static const char whole[] = "{\"a\": [true, null, -1.5e-7, \"x\\ud83d\\ude00 \xc3\xa9 ]}\"]}";
+	static const char whole[] =
+		"{\"a\": [true, null, -1.5e-7, \"x\\ud83d\\ude00 \xc3\xa9 ]}\"]}";
 	static const char *const wrong[] = { "x", "{\"a\" 1, \"long enough to be no cut token\": 1",
 					     "{}}", "]", "{\"a\": 1} 2", "[1,, 2, 3, 4, 5, 6, 7" };
 	AUTO(buf_release) struct buf why = BUF_INIT;
@@ -226,8 +233,8 @@ static void json_is_told_from_its_beginning(void **state)
 	buf_reset(&why);
 	assert_int_equal(document_check(slice_str("{\n \"a\": }"), true, &why), -EINVAL);
 	assert_non_null(strstr(buf_str(&why), "line 2, column 7"));
-	assert_true(document_progress(slice_str("{\"logging\": {\"files\": 2, \"bytes\": 3}}"), &files,
-				      &bytes));
+	assert_true(document_progress(slice_str("{\"logging\": {\"files\": 2, \"bytes\": 3}}"),
+				      &files, &bytes));
 	assert_true(files == 2 && bytes == 3);
 	assert_false(document_progress(slice_str("{}"), &files, &bytes));
 	assert_false(document_progress(slice("", 0), &files, &bytes));
