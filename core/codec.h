@@ -19,13 +19,15 @@
  *   Q <run:4>                 slot of the first row that counts: the run is watched (core/watch.h)
  *   k <run:4><collection:4><alias>  -> version id that the run sees behind the alias (core/view.h)
  *   w <run:4><version:4>      -> first inode number of the version's files in the run's view
+ *   j <run:4><what>           text: JSON that was written about the run  (core/run_note.h)
+ *   g <run:4><tag>            struct run_tag
  *   i <run:4><role>           struct input
  *   e <run:4><version:4>      struct edge: the run used the version
  *   u <version:4><run:4>      the same, from the version's side
  *   o <run:4><version:4>      struct edge: the run logged the version (or its equal)
  *   p <version:4><run:4>      the same, from the version's side
  *   f <run:4><run:4>          struct edge: the first read an unlogged draft of the second
- *   g <run:4><run:4>          the same, from the second's side
+ *   a <run:4><run:4>          the same, from the second's side
  *   U <version:4>             number of opens by processes that were not visible
  *   d <run:4><name>           struct draft: what is known of a draft that was logged
  *   h <run:4><name> 0 <chunk:4>  files that need no hashing again (core/scan.h)
@@ -88,6 +90,8 @@ struct key key_process(uint32_t run, uint32_t slot);
 struct key key_watched(uint32_t run);
 struct key key_pin(uint32_t run, uint32_t collection, struct slice alias);
 struct key key_view(uint32_t run, uint32_t version);
+struct key key_run_json(uint32_t run, struct slice what);
+struct key key_run_tag(uint32_t run, struct slice tag);
 struct key key_input(uint32_t run, struct slice role);
 struct key key_use(uint32_t run, uint32_t version);
 struct key key_used_by(uint32_t version, uint32_t run);
@@ -200,8 +204,21 @@ struct run {
 	mode_t mode;
 	uint64_t created;
 	uint64_t ended; /* 0 while running */
-	uint32_t next_slot; /* numbers inputs and drafts, for their inode numbers */
+	uint32_t next_slot; /* numbers inputs, drafts and tags, for their inode numbers */
 	char *host;
+	char *job_type;	 /* "" until said */
+	uint32_t parent; /* the run that started it; 0: none */
+	/* How its command ended, as far as that was said; forgotten when the run goes on. */
+	bool has_exit_code;
+	int exit_code; /* 0 to 255 */
+	int signal;    /* that killed it; 0: none */
+	char *reason;  /* why it is crashed; "" */
+};
+
+/* A tag of a run. */
+struct run_tag {
+	uint32_t slot;
+	uint64_t created;
 };
 
 struct input {
@@ -261,6 +278,8 @@ void encode_place(struct buf *b, uint32_t collection, uint32_t number);
 int decode_place(struct slice s, uint32_t *ret_collection, uint32_t *ret_number);
 void encode_run(struct buf *b, const struct run *r);
 int decode_run(struct slice s, struct run *ret);
+void encode_run_tag(struct buf *b, const struct run_tag *t);
+int decode_run_tag(struct slice s, struct run_tag *ret);
 void encode_input(struct buf *b, const struct input *i);
 int decode_input(struct slice s, struct input *ret);
 void encode_process_row(struct buf *b, const struct process_row *p);

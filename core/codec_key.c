@@ -170,12 +170,22 @@ struct key key_peeked(uint32_t run, uint32_t other)
 
 struct key key_peeked_by(uint32_t other, uint32_t run)
 {
-	return key_pair('g', other, run);
+	return key_pair('a', other, run);
 }
 
 struct key key_unseen(uint32_t version)
 {
 	return key_id('U', version);
+}
+
+struct key key_run_json(uint32_t run, struct slice what)
+{
+	return key_id_name('j', run, what);
+}
+
+struct key key_run_tag(uint32_t run, struct slice tag)
+{
+	return key_id_name('g', run, tag);
 }
 
 struct key key_input(uint32_t run, struct slice role)

@@ -3,6 +3,7 @@
  */
 #include "caller.h"
 #include "codec.h"
+#include "console.h"
 #include "draft.h"
 #include "log.h"
 #include "observe.h"
@@ -85,6 +86,8 @@ static int recover(struct store *store)
 	/* Now, while nobody makes runs, what a run in the making left is told from one. */
 	if (err == 0)
 		err = draft_sweep(store, store->options.keep_drafts_seconds);
+	if (err == 0)
+		err = console_sweep(store);
 	return err;
 }
 
@@ -248,6 +251,13 @@ static int check_marker(const char *path, int root, bool *ret_new, struct buf *w
 	if (schema > STORE_SCHEMA) {
 		buf_printf(why,
 			   "%s was written by a newer lineagefs (schema %u, this one knows %u)",
+			   path, schema, STORE_SCHEMA);
+		return -EPROTO;
+	}
+	if (schema > 0 && schema < STORE_SCHEMA) {
+		buf_printf(why,
+			   "%s was written by an older lineagefs, and cannot be read (schema "
+			   "%u, this one knows %u)",
 			   path, schema, STORE_SCHEMA);
 		return -EPROTO;
 	}

@@ -386,6 +386,7 @@ static int publish_body(struct kv_txn *txn, void *arg)
 	if (err == 0 && finishing(p)) {
 		p->run.state = RUN_FINISHED;
 		p->run.ended = store_now();
+		run_end_apply(&p->run, p->request->end);
 		err = known_files_forget(txn, p->run.id);
 		if (err == 0)
 			err = run_unwatch(txn, p->run.id);
@@ -515,7 +516,9 @@ int publish(struct store *store, const struct publish_request *request)
 		usleep(500);
 	}
 	if (err == 0) {
+		draft_progress_begin(p.area);
 		err = publish_in_area(&p);
+		draft_progress_end(p.area);
 		pthread_mutex_unlock(&p.area->logging);
 	}
 	if (finishing(&p))

@@ -1,5 +1,6 @@
 #include "run.h"
 
+#include "console.h"
 #include "draft.h"
 #include "view.h"
 
@@ -78,12 +79,8 @@ int run_find(struct store *store, struct slice name, struct run *ret)
 	return err < 0 ? err : run_read(txn, id, ret);
 }
 
-/*
- * The first entry of a scan whose name, after the fixed part of its key, is not `after`. Runs,
- * roles and drafts are all listed by name like this.
- */
-static int next_named(struct kv_txn *txn, struct key prefix, struct slice from, struct slice after,
-		      struct buf *ret_name, struct buf *ret_value)
+int run_next_named(struct kv_txn *txn, struct key prefix, struct slice from, struct slice after,
+		   struct buf *ret_name, struct buf *ret_value)
 {
 	AUTO(kv_donep) struct kv_scan *scan = NULL;
 	struct slice key, value, name;
@@ -112,7 +109,7 @@ int run_next(struct store *store, struct slice after, uint32_t *ret_id, struct b
 	int more = kv_begin(store->kv, KV_READ, &txn);
 
 	if (more == 0)
-		more = next_named(txn, key_prefix('r'), KEY(run_name(after)), after, ret_name,
+		more = run_next_named(txn, key_prefix('r'), KEY(run_name(after)), after, ret_name,
 				  &value);
 	if (more <= 0)
 		return more;
@@ -137,7 +134,7 @@ static int create_body(struct kv_txn *txn, void *arg)
 }
 
 int run_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mode_t mode,
-	       uint32_t *ret_id)
+	       uint32_t parent, uint32_t *ret_id)
 {
 	AUTO(run_release) struct run run = { 0 };
 	uint64_t id;
@@ -157,6 +154,9 @@ int run_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mod
 		.created = store_now(),
 		.next_slot = 1,
 		.host = xcalloc(1, 256),
+		.job_type = xstrdup(""),
+		.parent = parent,
+		.reason = xstrdup(""),
 	};
 	gethostname(run.host, 255);
 	/*
@@ -189,10 +189,10 @@ static int has_any(struct kv_txn *txn, struct key prefix)
 	return more < 0 ? more : kv_next(scan, &key, &value);
 }
 
-/* What a run that did nothing may still have: processes, pins, its view. */
+/* What a run that did nothing may still have: processes, pins, its view, what was said of it. */
 static int remove_rows(struct kv_txn *txn, uint32_t id)
 {
-	static const char kinds[] = { 'q', 'k', 'w' };
+	static const char kinds[] = { 'q', 'k', 'w', 'j', 'g' };
 	int more = run_unwatch(txn, id);
 
 	for (size_t i = 0; more >= 0 && i < ARRAY_SIZE(kinds); i++) {
@@ -209,7 +209,7 @@ static int remove_rows(struct kv_txn *txn, uint32_t id)
 
 static int remove_body(struct kv_txn *txn, void *arg)
 {
-	static const char kinds[] = { 'i', 'e', 'o', 'd', 'f', 'g' };
+	static const char kinds[] = { 'i', 'e', 'o', 'd', 'f', 'a' };
 	struct remove_run *r = arg;
 	AUTO(run_release) struct run run = { 0 };
 	int err = read_name(txn, r->name, &r->id);
@@ -244,7 +244,9 @@ int run_remove(struct store *store, struct slice name)
 	if (err < 0 && err != -ENOENT)
 		return err;
 	err = kv_update(store->kv, KV_DURABLE, remove_body, &r);
-	if (err < 0 && err != -ENOENT)
+	if (err == 0)
+		console_remove(store, run.id);
+	else if (err != -ENOENT)
 		draft_area_make(store, run.id);
 	return err;
 }
@@ -253,6 +255,7 @@ struct run_change {
 	uint32_t id;
 	bool owner; /* change the owner, not the state */
 	enum run_state state;
+	const struct run_end *end;
 	uid_t uid;
 	gid_t gid;
 	mode_t mode;
@@ -274,12 +277,20 @@ static int change_body(struct kv_txn *txn, void *arg)
 	}
 	if (run.state == RUN_FINISHED)
 		return -EROFS;
-	if (run.state == change->state)
-		return 0;
-	if (change->state != RUN_RUNNING && run.state != RUN_RUNNING)
+	if (run.state == change->state) {
+		/* It was said before how the command ended, or is now. */
+		if (run.state == RUN_RUNNING || !change->end)
+			return 0;
+		run_end_apply(&run, change->end);
+		return run_write(txn, &run);
+	}
+	/* What was taken for a crash may turn out to have been a failure, by who saw its end. */
+	if (change->state != RUN_RUNNING && run.state != RUN_RUNNING &&
+	    !(change->state == RUN_FAILED && change->end))
 		return -EINVAL;
 	run.state = change->state;
 	run.ended = change->state == RUN_RUNNING ? 0 : store_now();
+	run_end_apply(&run, change->state == RUN_RUNNING ? NULL : change->end);
 	err = run_unwatch(txn, run.id);
 	return err < 0 ? err : run_write(txn, &run);
 }
@@ -297,7 +308,13 @@ int run_set_owner(struct store *store, uint32_t id, uid_t uid, gid_t gid, mode_t
 
 int run_set_state(struct store *store, uint32_t id, enum run_state state)
 {
-	struct run_change change = { .id = id, .state = state };
+	return run_set_ended(store, id, state, NULL);
+}
+
+int run_set_ended(struct store *store, uint32_t id, enum run_state state,
+		  const struct run_end *end)
+{
+	struct run_change change = { .id = id, .state = state, .end = end };
 	struct draft_area *area;
 	int err;
 
@@ -550,7 +567,7 @@ int run_input_next(struct store *store, uint32_t id, struct slice after, struct 
 	int more = kv_begin(store->kv, KV_READ, &txn);
 
 	if (more == 0)
-		more = next_named(txn, key_prefix_id('i', id), KEY(input(id, after)), after,
+		more = run_next_named(txn, key_prefix_id('i', id), KEY(input(id, after)), after,
 				  ret_role, &value);
 	if (more <= 0)
 		return more;
@@ -575,7 +592,7 @@ int run_draft_next(struct store *store, uint32_t id, struct slice after, struct 
 	int more = kv_begin(store->kv, KV_READ, &txn);
 
 	if (more == 0)
-		more = next_named(txn, key_prefix_id('d', id), KEY(draft(id, after)), after,
+		more = run_next_named(txn, key_prefix_id('d', id), KEY(draft(id, after)), after,
 				  ret_name, &value);
 	if (more <= 0)
 		return more;

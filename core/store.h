@@ -7,6 +7,7 @@
  *   kv/               RocksDB
  *   blobs/            large blobs (core/blob.h)
  *   drafts/<run id>/  what runs have under outputs/, as plain directories and files
+ *   consoles/<run id> what their commands wrote to the terminal (core/console.h)
  */
 #ifndef CORE_STORE_H
 #define CORE_STORE_H
@@ -16,7 +17,7 @@
 
 #include <stdatomic.h>
 
-#define STORE_SCHEMA 1
+#define STORE_SCHEMA 2
 #define STORE_ID_SIZE 33 /* hexadecimal digits, terminated */
 
 /*
@@ -74,7 +75,7 @@ struct store {
 /*
  * Opens a store, creating it when path is missing or an empty directory; then recovers: what a
  * crash left half done is undone before this returns. On failure adds a plain sentence to why.
- * -EBUSY in use, -EINVAL not a store, -EPROTO newer schema, -EACCES, ...
+ * -EBUSY in use, -EINVAL not a store, -EPROTO another schema, -EACCES, ...
  */
 int store_open(const char *path, const struct store_options *options, struct buf *why,
 	       struct store **ret);

@@ -39,6 +39,8 @@ struct watched {
 	uint32_t run;
 	struct member *members;
 	unsigned empty; /* times in a row that nobody was found */
+	bool rebooted;	/* it has processes of before the machine was started */
+	pid_t last;	/* the process that went last; 0: none was here since the store is open */
 };
 
 struct watch {
@@ -189,6 +191,7 @@ static bool prune(struct watch *w, struct watched *r)
 			continue;
 		}
 		*at = m->next;
+		r->last = m->pid;
 		member_free(w, m);
 	}
 	return r->members != NULL;
@@ -316,16 +319,27 @@ static bool has_writers(struct store *store, uint32_t run)
 	return any;
 }
 
-static void crash(struct watch *w, const struct run *run)
+/* Owned. */
+static char *why_crashed(pid_t last, bool rebooted)
 {
-	int err = run_set_state(w->store, run->id, RUN_CRASHED);
+	if (last)
+		return xasprintf("its last process, %d, ended without saying how", (int)last);
+	return xstrdup(rebooted ? "the machine was restarted" :
+				  "its processes ended while the store was not open");
+}
+
+static void crash(struct watch *w, const struct run *run, pid_t last, bool rebooted)
+{
+	autofree char *reason = why_crashed(last, rebooted);
+	const struct run_end end = { .reason = reason };
+	int err = run_set_ended(w->store, run->id, RUN_CRASHED, &end);
 
 	if (err < 0 && err != -EROFS && err != -EINVAL) {
 		log_errno(err, "marking run %s as crashed", run->name);
 		return;
 	}
 	if (err == 0)
-		log_info("run %s crashed: none of its processes is left", run->name);
+		log_info("run %s crashed: %s", run->name, reason);
 	pthread_mutex_lock(&w->lock);
 	drop_run(w, run->id);
 	pthread_mutex_unlock(&w->lock);
@@ -340,6 +354,8 @@ static bool judge(struct watch *w, uint32_t id)
 	struct search search = { .watch = w, .run = id };
 	struct watched *r;
 	unsigned empty = 0;
+	bool rebooted = false;
+	pid_t last = 0;
 
 	if (run_get(w->store, id, &run) < 0 || run.state != RUN_RUNNING) {
 		LOCKED(&w->lock);
@@ -351,11 +367,14 @@ static bool judge(struct watch *w, uint32_t id)
 		return false;
 	pthread_mutex_lock(&w->lock);
 	r = find_run(w, id);
-	if (r && !r->members)
+	if (r && !r->members) {
 		empty = ++r->empty;
+		last = r->last;
+		rebooted = r->rebooted;
+	}
 	pthread_mutex_unlock(&w->lock);
 	if (empty > 1)
-		crash(w, &run);
+		crash(w, &run, last, rebooted);
 	return empty == 1;
 }
 
@@ -424,8 +443,12 @@ static int load_members(struct watch *w, uint32_t run, uint32_t from)
 		more = watch_row_next(w->store, run, slot, &slot, &row);
 		if (more <= 0)
 			return more;
-		if (strcmp(row.boot, process_boot_id()) != 0 ||
-		    row.space != process_namespace() ||
+		if (strcmp(row.boot, process_boot_id()) != 0) {
+			LOCKED(&w->lock);
+			add_run(w, run)->rebooted = true;
+			continue;
+		}
+		if (row.space != process_namespace() ||
 		    process_read((pid_t)row.pid, &p) < 0 || p.pid != (pid_t)row.pid ||
 		    p.start != row.start || p.zombie)
 			continue;

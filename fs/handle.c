@@ -68,6 +68,10 @@ static ssize_t text_write(struct handle *h, const struct vfs_call *call, const v
 		t->text.data[t->text.len] = '\0';
 	}
 	memcpy(t->text.data + at, from, len);
+	t->dirty = true;
+	/* A text that comes in several writes cannot be judged before its end. */
+	if (h->node->kind->unfinished && h->node->kind->unfinished(buf_slice(&t->text)))
+		return (ssize_t)len;
 	err = accept_text(t, call, buf_slice(&t->text));
 	/* Shells ignore what close(2) says, so what is wrong is said here. */
 	t->dirty = err < 0;

@@ -53,9 +53,14 @@ static int runs_mkdir(struct vfs *vfs, const struct vfs_call *call, struct node 
 		      const char *name, mode_t mode, struct node *ret)
 {
 	uint32_t id;
-	int err = run_create(vfs->store, slice_str(name), call->uid, call->gid, mode, &id);
+	struct caller caller;
+	/* A run that is started from inside another is its child. */
+	int err = vfs_caller(vfs, call, &caller);
 
 	(void)dir;
+	if (err == 0)
+		err = run_create(vfs->store, slice_str(name), call->uid, call->gid, mode,
+				 caller.run, &id);
 	if (err == 0)
 		run_node(id, ret);
 	return err;
@@ -262,15 +267,21 @@ int state_accept(struct vfs *vfs, const struct vfs_call *call, struct node *node
 	struct publish_request finish = { .run = node->a, .cred = &cred,
 					  .stop = call->interrupted };
 	struct slice word = next_word(&text);
+	struct run_end end = { 0 };
 	enum run_state state;
+	bool more = false;
 	int err;
 
 	if (word.len == 0 && text.len == 0)
 		return 0;
-	if (run_state_parse(word, &state) < 0 || next_word(&text).len > 0)
+	if (run_state_parse(word, &state) < 0)
 		return refuse_command(vfs, node->a, "not a state", word);
+	for (; (word = next_word(&text)).len > 0; more = true)
+		if (state == RUN_RUNNING || run_end_parse(word, &end) < 0)
+			return refuse_command(vfs, node->a, "not how a run ends", word);
+	finish.end = more ? &end : NULL;
 	err = state == RUN_FINISHED ? publish(vfs->store, &finish) :
-				      run_set_state(vfs->store, node->a, state);
+				      run_set_ended(vfs->store, node->a, state, finish.end);
 	if (err == 0)
 		run_state_changed(vfs, node->a);
 	return err;

@@ -36,6 +36,7 @@ enum ino_class {
 	INO_VIEW_INFO,	     /* run, version */
 	INO_VIEW_SUMS,	     /* run, version */
 	INO_DRAFT_LATE, /* a counter: the backing inode's number was taken */
+	INO_RUN_TAG,	/* run, slot of the tag */
 };
 
 #define INO_ID_BITS 29
@@ -145,6 +146,11 @@ struct node_kind {
 	int (*accept)(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 		      struct slice text);
 	bool commands;
+	/*
+	 * May a text that was written so far be the start of a longer one? Then it is not accepted,
+	 * nor refused, before more is written or it is flushed.
+	 */
+	bool (*unfinished)(struct slice text);
 	/* Opens data; without it render and accept make a text file. */
 	int (*open)(struct vfs *vfs, const struct vfs_call *call, struct node *node, int flags,
 		    struct vfs_open *ret);

@@ -185,13 +185,28 @@ static void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	reply_entry(req, err, &entry);
 }
 
+static int make_directory(fuse_req_t req, const struct vfs_call *call, fuse_ino_t parent,
+			  const char *name, mode_t mode)
+{
+	struct vfs_entry entry;
+	int err = vfs_mkdir(vfs_of(req), call, parent, name, mode, &entry);
+
+	if (err != VFS_PATIENCE)
+		reply_entry(req, err, &entry);
+	return err;
+}
+
+static void make_directory_patiently(struct patient_request *r)
+{
+	make_directory(r->req, &r->call, r->ino, r->name, r->mode);
+}
+
 static void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct vfs_call call = call_of(req);
-	struct vfs_entry entry;
-	int err = vfs_mkdir(vfs_of(req), &call, parent, name, mode, &entry);
 
-	reply_entry(req, err, &entry);
+	if (make_directory(req, &call, parent, name, mode) == VFS_PATIENCE)
+		ops_be_patient(req, parent, name, mode, NULL, make_directory_patiently);
 }
 
 static void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)

@@ -207,12 +207,18 @@ const struct node_kind kind_run = {
 	.name = "run",
 	.type = S_IFDIR,
 	.fixed = (const struct node_fixed[]){
+		{ "config.json", &kind_config },
+		{ "console.log", &kind_console },
 		{ "info.json", &kind_run_info },
 		{ "inputs", &kind_inputs },
+		{ "job_type", &kind_job_type },
 		{ "log", &kind_run_log },
+		{ "metadata.json", &kind_metadata },
 		{ "outputs", &kind_outputs },
 		{ "procs", &kind_procs },
+		{ "rerun.sh", &kind_rerun },
 		{ "state", &kind_state },
+		{ "tags", &kind_run_tags },
 		{ NULL, NULL },
 	},
 	.attr = run_attr,
@@ -254,6 +260,67 @@ const struct node_kind kind_procs = {
 	.attr = run_text_attr,
 	.render = procs_render,
 	.accept = procs_accept,
+};
+
+const struct node_kind kind_job_type = {
+	.name = "job_type",
+	.type = S_IFREG,
+	.attr = run_note_attr,
+	.render = job_type_render,
+	.accept = job_type_accept,
+};
+
+const struct node_kind kind_config = {
+	.name = "config.json",
+	.type = S_IFREG,
+	.slow = true, /* a large text that comes in small pieces is parsed at each */
+	.attr = run_text_attr,
+	.render = config_render,
+	.accept = config_accept,
+	.unfinished = json_unfinished,
+};
+
+const struct node_kind kind_metadata = {
+	.name = "metadata.json",
+	.type = S_IFREG,
+	.slow = true,
+	.attr = run_text_attr,
+	.render = metadata_render,
+	.accept = metadata_accept,
+	.unfinished = json_unfinished,
+};
+
+const struct node_kind kind_console = {
+	.name = "console.log",
+	.type = S_IFREG,
+	.attr = console_log_attr,
+	.set_attr = console_log_set_attr,
+	.open = console_log_open,
+};
+
+const struct node_kind kind_rerun = {
+	.name = "rerun.sh",
+	.type = S_IFREG,
+	.attr = rerun_attr,
+	.render = rerun_render,
+};
+
+/* /runs/<run>/tags */
+const struct node_kind kind_run_tags = {
+	.name = "tags",
+	.type = S_IFDIR,
+	.find = run_tags_find,
+	.next = run_tags_next,
+	.attr = run_note_attr,
+	.edit = &run_tags_edit,
+};
+
+const struct node_kind kind_run_tag = {
+	.name = "tags/<tag>",
+	.type = S_IFREG,
+	.attr = run_tag_attr,
+	.render = run_tag_render,
+	.accept = run_tag_accept,
 };
 
 /* /runs/<run>/inputs */

@@ -18,6 +18,8 @@ extern const struct node_kind kind_runs, kind_run, kind_inputs, kind_input, kind
 	kind_logged, kind_ended, kind_run_log, kind_state, kind_run_info, kind_procs, kind_observed;
 extern const struct node_kind kind_views, kind_view, kind_view_collection, kind_view_latest,
 	kind_view_version, kind_view_sums, kind_view_info;
+extern const struct node_kind kind_job_type, kind_config, kind_metadata, kind_rerun, kind_run_tags,
+	kind_run_tag, kind_console;
 extern const struct node_kind kind_draft;
 
 #define HOOK_FIND(name)                                                                  \
@@ -120,6 +122,29 @@ HOOK_ATTR(view_latest_attr);
 HOOK_TARGET(view_latest_target);
 HOOK_FIND(view_version_find);
 HOOK_NEXT(view_version_next);
+
+/* kind_run_files.c */
+HOOK_ATTR(run_note_attr);
+HOOK_TEXT(job_type_render);
+HOOK_ACCEPT(job_type_accept);
+HOOK_TEXT(config_render);
+HOOK_ACCEPT(config_accept);
+HOOK_TEXT(metadata_render);
+HOOK_ACCEPT(metadata_accept);
+bool json_unfinished(struct slice text);
+HOOK_ATTR(rerun_attr);
+HOOK_TEXT(rerun_render);
+HOOK_FIND(run_tags_find);
+HOOK_NEXT(run_tags_next);
+extern const struct node_edit run_tags_edit;
+HOOK_ATTR(run_tag_attr);
+HOOK_TEXT(run_tag_render);
+HOOK_ACCEPT(run_tag_accept);
+
+/* kind_console.c */
+HOOK_ATTR(console_log_attr);
+HOOK_SET_ATTR(console_log_set_attr);
+HOOK_OPEN(console_log_open);
 
 /* kind_inputs.c */
 HOOK_FIND(inputs_find);

@@ -158,7 +158,7 @@ static void check_equal(struct check *c, struct slice key, struct slice value)
 
 static void check_slots(struct check *c, const struct run *run)
 {
-	static const char kinds[] = { 'i', 'd' };
+	static const char kinds[] = { 'i', 'd', 'g' };
 	AUTO(buf_release) struct buf seen = BUF_INIT;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -171,12 +171,15 @@ static void check_slots(struct check *c, const struct run *run)
 		while (scan && kv_next(scan, &key, &value) > 0) {
 			AUTO(input_release) struct input input = { 0 };
 			struct draft draft = { 0 };
+			struct run_tag tag = { 0 };
 			uint32_t slot;
 
 			if (kinds[i] == 'i' ? decode_input(value, &input) :
-					      decode_draft(value, &draft))
+			    kinds[i] == 'd' ? decode_draft(value, &draft) :
+					      decode_run_tag(value, &tag))
 				continue;
-			slot = kinds[i] == 'i' ? input.slot : draft.slot;
+			slot = kinds[i] == 'i' ? input.slot :
+			       kinds[i] == 'd' ? draft.slot : tag.slot;
 			if (slot == 0 || slot >= run->next_slot ||
 			    (seen.len && memmem(seen.data, seen.len, &slot, sizeof(slot))))
 				wrong(c, "run %s: slot %u is used twice or not its own", run->name,
@@ -386,6 +389,15 @@ static void check_unseen(struct check *c, struct slice key, struct slice value)
 		wrong(c, "opens of version %u, which is not there", key_u32_at(key, 1));
 }
 
+static void check_run_tag(struct check *c, struct slice key, struct slice value)
+{
+	struct run_tag tag;
+
+	check_of_run(c, key, value);
+	if (decode_run_tag(value, &tag) < 0)
+		wrong(c, "a tag of run %u cannot be read", key_u32_at(key, 1));
+}
+
 static void check_id_counter(struct check *c, struct slice key, struct slice value)
 {
 	uint64_t n;
@@ -416,6 +428,8 @@ static row_check *const rows[256] = {
 	['r'] = check_run_name,
 	['R'] = check_run,
 	['l'] = check_of_run,
+	['j'] = check_of_run,
+	['g'] = check_run_tag,
 	['i'] = check_input,
 	['e'] = check_edge,
 	['u'] = check_edge,
@@ -427,7 +441,7 @@ static row_check *const rows[256] = {
 	['k'] = check_pin,
 	['w'] = check_view,
 	['f'] = check_peek,
-	['g'] = check_peek,
+	['a'] = check_peek,
 	['U'] = check_unseen,
 	['h'] = check_known,
 	['t'] = check_page_digest,
