@@ -9,7 +9,7 @@
 #include "draft.h"
 #include "observe.h"
 #include "run_note.h"
-#include "watch.h"
+#include "run_process.h"
 
 /* Longest token that a write may cut in two: two escapes, of one character. */
 #define TOKEN_MAX 12
@@ -86,7 +86,7 @@ static json_t *processes_of(struct store *store, uint32_t run)
 		AUTO(process_row_release) struct process_row row = { 0 };
 		json_t *item;
 
-		if (watch_row_next(store, run, slot, &slot, &row) <= 0)
+		if (run_process_next(store, run, slot, &slot, &row) <= 0)
 			return list;
 		item = json_object();
 		json_object_set_new(item, "pid", json_number(row.pid));

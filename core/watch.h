@@ -49,10 +49,4 @@ uint32_t run_in_environment(struct store *store, const struct cred *cred,
 			    const struct buf *environment);
 /* This process has the run in its environment: while it lives, the run does. */
 void watch_note(struct watch *watch, uint32_t run, pid_t pid, uint64_t start);
-/* The processes that were registered with a run. */
-struct process_row;
-/* The first after slot (0: the first): 1, 0, -errno. */
-int watch_row_next(struct store *store, uint32_t run, uint32_t after, uint32_t *ret_slot,
-		   struct process_row *ret);
-
 #endif

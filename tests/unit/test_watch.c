@@ -1,7 +1,7 @@
 /* The contract of core/watch.h, with real processes. */
 #include "core/watch.h"
 
-#include "core/process.h"
+#include "core/run_process.h"
 #include "store_place.h"
 
 #include <signal.h>
@@ -181,7 +181,7 @@ static void another_boot_has_other_processes(void **state)
 	uint32_t slot;
 
 	assert_int_equal(enrol(place, r.run, pid), 0);
-	assert_int_equal(watch_row_next(place->store, r.run, 0, &slot, &row), 1);
+	assert_int_equal(run_process_next(place->store, r.run, 0, &slot, &row), 1);
 	assert_int_equal(slot, 1);
 	row.boot[0] = row.boot[0] == '0' ? '1' : '0';
 	encode_process_row(&r.row, &row);
