@@ -128,8 +128,9 @@ static int check_names(const struct command_run *r)
 			return refuse(2, "'%s' cannot be a tag: %s", r->tags.list[i], rule);
 	for (size_t i = 0; i < r->inputs.count; i++)
 		if (!strpbrk(r->inputs.list[i], ":/"))
-			return refuse(2, "'%s' is no input: mnist:latest, mnist:v3 or "
-					 "ROLE=mnist:v3 would be one", r->inputs.list[i]);
+			return refuse(2,
+				      "'%s' is no input: mnist:latest or ROLE=mnist:v3 would be one",
+				      r->inputs.list[i]);
 	return 0;
 }
 
