@@ -5,6 +5,7 @@
 
 #include "launch.h"
 #include "run_note.h"
+#include "view.h"
 
 /* Words of these characters mean themselves to a shell, wherever they stand. */
 static bool is_plain(const char *word)
@@ -100,6 +101,23 @@ static void option(struct buf *script, const char *name, const char *value)
 	quote(script, value);
 }
 
+/* The version, and with it the alias behind which the run saw it: `mnist:latest:v3`. */
+static void add_label(struct store *store, uint32_t run, const struct version *v,
+		      struct buf *text)
+{
+	AUTO(buf_release) struct buf alias = BUF_INIT;
+	autofree char *name = version_collection_name(store, v);
+	uint32_t collection = 0, version = 0;
+
+	while (view_pin_next(store, run, &collection, &alias, &version) > 0) {
+		if (version == v->id) {
+			buf_printf(text, "%s:%s:v%u", name, buf_str(&alias), v->number);
+			return;
+		}
+	}
+	version_label(text, name, v->number);
+}
+
 /* Declared inputs, each with its role; ret_versions gets their ids. */
 static int add_declared(struct store *store, uint32_t run, struct buf *script,
 			struct buf *ret_versions)
@@ -110,17 +128,17 @@ static int add_declared(struct store *store, uint32_t run, struct buf *script,
 
 	while ((more = run_input_next(store, run, buf_slice(&role), &in, &role)) > 0) {
 		AUTO(buf_release) struct buf text = BUF_INIT;
-		autofree char *name = NULL;
 		struct version v;
 
 		if (version_get_by_id(store, in.version, &v) == 0) {
-			name = version_collection_name(store, &v);
+			autofree char *name = version_collection_name(store, &v);
+
 			buf_printf(&text, "%s=", buf_str(&role));
 			if (in.path[0])
 				buf_printf(&text, "artifacts/%s/v%u/files%s", name, v.number,
 					   in.path);
 			else
-				version_label(&text, name, v.number);
+				add_label(store, run, &v, &text);
 			option(script, "--input", buf_str(&text));
 			buf_add(ret_versions, &v.id, sizeof(v.id));
 		}
@@ -138,7 +156,6 @@ static int add_used(struct store *store, uint32_t run, struct buf *script,
 	while ((more = edge_next(store->kv, EDGE_RUN_USES, run, id, &id, NULL)) > 0) {
 		const uint32_t *known = (const void *)declared->data;
 		AUTO(buf_release) struct buf text = BUF_INIT;
-		autofree char *name = NULL;
 		struct version v;
 		bool seen = false;
 
@@ -146,8 +163,7 @@ static int add_used(struct store *store, uint32_t run, struct buf *script,
 			seen = known[i] == id;
 		if (seen || version_get_by_id(store, id, &v) < 0)
 			continue;
-		name = version_collection_name(store, &v);
-		version_label(&text, name, v.number);
+		add_label(store, run, &v, &text);
 		option(script, "--input", buf_str(&text));
 	}
 	return more;
