@@ -129,7 +129,7 @@ static int check_names(const struct command_run *r)
 	for (size_t i = 0; i < r->inputs.count; i++)
 		if (!strpbrk(r->inputs.list[i], ":/"))
 			return refuse(2,
-				      "'%s' is no input: mnist:latest or ROLE=mnist:v3 would be one",
+				      "'%s' is no input: mnist:latest or ROLE=mnist:v3 is one",
 				      r->inputs.list[i]);
 	return 0;
 }
