@@ -59,3 +59,11 @@ test_pytorch_with_workers() {
 	eq "opens" "$(json "$MNT/runs/again/info.json" 'd["inputs"][0]["opens"]')" 80
 	eq "consumers" "$(ls "$MNT/artifacts/other/v0/consumers")" ""
 }
+
+# A machine full of runs, a tenth of which is killed.
+test_many_runs() {
+	start_mount
+	"$PYTHON" "$HERE/many_runs.py" "$MNT" "$LINEAGEFS" "$T" "${LINEAGEFS_TEST_RUNS:-40}" \
+		"${LINEAGEFS_TEST_RUNS:-40}" >"$T/many" 2>&1 || fail "$(tail -n 2 "$T/many")"
+	cat "$T/many" >&2
+}
