@@ -283,11 +283,36 @@ void version_label(struct buf *b, const char *collection, uint32_t number)
 	buf_printf(b, "%s:v%u", collection, number);
 }
 
+int version_find_label(struct store *store, const char *label, struct version *ret)
+{
+	AUTO(collection_release) struct collection c = { 0 };
+	const char *colon = strchr(label, ':');
+	uint32_t number;
+	int err;
+
+	if (!colon)
+		return -ENOENT;
+	err = version_name_parse(slice_str(colon + 1), &number);
+	if (err == 0)
+		err = collection_find(store, slice(label, (size_t)(colon - label)), &c);
+	return err < 0 ? err : version_get(store, c.id, number, ret);
+}
+
 char *version_collection_name(struct store *store, const struct version *v)
 {
 	AUTO(collection_release) struct collection c = { 0 };
 
 	return collection_get(store, v->collection, &c) < 0 ? xstrdup("") : steal(c.name);
+}
+
+int alias_read(struct kv_txn *txn, uint32_t collection, struct slice alias, struct version *ret)
+{
+	AUTO(collection_release) struct collection c = { 0 };
+	int err = collection_read(txn, collection, &c);
+
+	if (err == 0 && (!slice_equal(alias, slice_str("latest")) || c.latest < 0))
+		err = -ENOENT;
+	return err < 0 ? err : version_read(txn, collection, (uint32_t)c.latest, ret);
 }
 
 int reference_resolve(struct store *store, const struct reference *ref, struct version *ret)

@@ -57,8 +57,13 @@ int version_read_by_id(struct kv_txn *txn, uint32_t id, struct version *ret);
 
 /* `<name>:v<N>` */
 void version_label(struct buf *b, const char *collection, uint32_t number);
+/* The version of that label. -ENOENT. */
+int version_find_label(struct store *store, const char *label, struct version *ret);
 /* The name of its collection, "" if that cannot be read: owned. */
 char *version_collection_name(struct store *store, const struct version *v);
+
+/* In a transaction: the version that an alias of the collection names now. -ENOENT. */
+int alias_read(struct kv_txn *txn, uint32_t collection, struct slice alias, struct version *ret);
 
 /*
  * The version a reference names now, and that its path exists in it. -ENOENT.

@@ -163,6 +163,8 @@ void run_release(struct run *r)
 {
 	free(r->name);
 	free(r->host);
+	free(r->job_type);
+	free(r->reason);
 	*r = (struct run){ 0 };
 }
 
@@ -295,13 +297,18 @@ void encode_run(struct buf *b, const struct run *run)
 	put_u64(b, run->ended);
 	put_u64(b, run->next_slot);
 	put_str(b, run->host);
+	put_str(b, run->job_type);
+	put_u64(b, run->parent);
+	put_u64(b, run->has_exit_code ? (uint64_t)run->exit_code + 1 : 0);
+	put_u64(b, (uint64_t)run->signal);
+	put_str(b, run->reason);
 }
 
 int decode_run(struct slice s, struct run *ret)
 {
 	struct reader r = record_of(s);
 	struct run run = { 0 };
-	uint64_t state;
+	uint64_t state, code, signal;
 
 	run.id = get_u32(&r);
 	run.name = get_str(&r);
@@ -314,11 +321,39 @@ int decode_run(struct slice s, struct run *ret)
 	run.ended = get_u64(&r);
 	run.next_slot = get_u32(&r);
 	run.host = get_str(&r);
-	if (reader_end(&r) < 0 || state > RUN_CRASHED) {
+	run.job_type = get_str(&r);
+	run.parent = get_u32(&r);
+	code = get_u64(&r);
+	run.has_exit_code = code > 0;
+	run.exit_code = code > 0 ? (int)(code - 1) : 0;
+	signal = get_u64(&r);
+	run.signal = (int)signal;
+	run.reason = get_str(&r);
+	if (reader_end(&r) < 0 || state > RUN_CRASHED || code > 256 || signal > 255) {
 		run_release(&run);
 		return -EIO;
 	}
 	*ret = run;
+	return 0;
+}
+
+void encode_run_tag(struct buf *b, const struct run_tag *t)
+{
+	record_begin(b);
+	put_u64(b, t->slot);
+	put_u64(b, t->created);
+}
+
+int decode_run_tag(struct slice s, struct run_tag *ret)
+{
+	struct reader r = record_of(s);
+	struct run_tag t = { 0 };
+
+	t.slot = get_u32(&r);
+	t.created = get_u64(&r);
+	if (reader_end(&r) < 0)
+		return -EIO;
+	*ret = t;
 	return 0;
 }
 
@@ -343,6 +378,45 @@ int decode_input(struct slice s, struct input *ret)
 		return -EIO;
 	}
 	*ret = i;
+	return 0;
+}
+
+void process_row_release(struct process_row *p)
+{
+	free(p->boot);
+	free(p->command);
+	*p = (struct process_row){ 0 };
+}
+
+void encode_process_row(struct buf *b, const struct process_row *p)
+{
+	record_begin(b);
+	put_str(b, p->boot);
+	put_u64(b, p->space);
+	put_u64(b, p->pid);
+	put_u64(b, p->start);
+	put_u64(b, p->uid);
+	put_u64(b, p->registered);
+	put_str(b, p->command);
+}
+
+int decode_process_row(struct slice s, struct process_row *ret)
+{
+	struct reader r = record_of(s);
+	struct process_row p = { 0 };
+
+	p.boot = get_str(&r);
+	p.space = get_u64(&r);
+	p.pid = get_u32(&r);
+	p.start = get_u64(&r);
+	p.uid = get_u32(&r);
+	p.registered = get_u64(&r);
+	p.command = get_str(&r);
+	if (reader_end(&r) < 0) {
+		process_row_release(&p);
+		return -EIO;
+	}
+	*ret = p;
 	return 0;
 }
 

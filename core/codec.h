@@ -15,11 +15,20 @@
  *   r <name>                  -> run id
  *   R <run:4>                 struct run
  *   l <run:4>                 text: the last results of logging
+ *   q <run:4><slot:4>         struct process_row: a process that was registered
+ *   Q <run:4>                 slot of the first row that counts: the run is watched (core/watch.h)
+ *   k <run:4><collection:4><alias>  -> version id that the run sees behind the alias (core/view.h)
+ *   w <run:4><version:4>      -> first inode number of the version's files in the run's view
+ *   j <run:4><what>           text: JSON that was written about the run  (core/run_note.h)
+ *   g <run:4><tag>            struct run_tag
  *   i <run:4><role>           struct input
  *   e <run:4><version:4>      struct edge: the run used the version
  *   u <version:4><run:4>      the same, from the version's side
  *   o <run:4><version:4>      struct edge: the run logged the version (or its equal)
  *   p <version:4><run:4>      the same, from the version's side
+ *   f <run:4><run:4>          struct edge: the first read an unlogged draft of the second
+ *   a <run:4><run:4>          the same, from the second's side
+ *   U <version:4>             number of opens by processes that were not visible
  *   d <run:4><name>           struct draft: what is known of a draft that was logged
  *   h <run:4><name> 0 <chunk:4>  files that need no hashing again (core/scan.h)
  *   t <digest>                -> page id                             (core/page.h)
@@ -77,11 +86,20 @@ struct key key_equal(uint32_t collection, const struct digest *digest);
 struct key key_run_name(struct slice name);
 struct key key_run(uint32_t run);
 struct key key_run_log(uint32_t run);
+struct key key_process(uint32_t run, uint32_t slot);
+struct key key_watched(uint32_t run);
+struct key key_pin(uint32_t run, uint32_t collection, struct slice alias);
+struct key key_view(uint32_t run, uint32_t version);
+struct key key_run_json(uint32_t run, struct slice what);
+struct key key_run_tag(uint32_t run, struct slice tag);
 struct key key_input(uint32_t run, struct slice role);
 struct key key_use(uint32_t run, uint32_t version);
 struct key key_used_by(uint32_t version, uint32_t run);
 struct key key_logged(uint32_t run, uint32_t version);
 struct key key_logged_by(uint32_t version, uint32_t run);
+struct key key_peeked(uint32_t run, uint32_t other);
+struct key key_peeked_by(uint32_t other, uint32_t run);
+struct key key_unseen(uint32_t version);
 struct key key_draft(uint32_t run, struct slice name);
 struct key key_known_files(uint32_t run, struct slice name, uint32_t chunk);
 struct key key_page_digest(const struct digest *digest);
@@ -98,6 +116,7 @@ struct key key_removed_blob(const struct blob_id *id);
 /* What all keys of a kind, or of a kind and its first number, start with. */
 struct key key_prefix(char kind);
 struct key key_prefix_id(char kind, uint32_t id);
+struct key key_prefix_pins(uint32_t run, uint32_t collection);
 struct key key_prefix_page_refs(uint64_t page);
 struct key key_prefix_blob_refs(const struct digest *digest);
 struct key key_prefix_known_files(uint32_t run, struct slice name);
@@ -185,8 +204,21 @@ struct run {
 	mode_t mode;
 	uint64_t created;
 	uint64_t ended; /* 0 while running */
-	uint32_t next_slot; /* numbers inputs and drafts, for their inode numbers */
+	uint32_t next_slot; /* numbers inputs, drafts and tags, for their inode numbers */
 	char *host;
+	char *job_type;	 /* "" until said */
+	uint32_t parent; /* the run that started it; 0: none */
+	/* How its command ended, as far as that was said; forgotten when the run goes on. */
+	bool has_exit_code;
+	int exit_code; /* 0 to 255 */
+	int signal;    /* that killed it; 0: none */
+	char *reason;  /* why it is crashed; "" */
+};
+
+/* A tag of a run. */
+struct run_tag {
+	uint32_t slot;
+	uint64_t created;
 };
 
 struct input {
@@ -202,6 +234,17 @@ struct edge {
 	uint64_t first, last; /* time */
 	uint64_t sequence;    /* of the commit of its first use */
 	uint64_t opened;      /* files */
+};
+
+/* A process of a run. Its number means something on one machine, boot and pid namespace only. */
+struct process_row {
+	char *boot;	     /* boot id */
+	uint64_t space;	     /* inode of the pid namespace that pid is of */
+	uint32_t pid;
+	uint64_t start;	     /* clock ticks after boot */
+	uint32_t uid;
+	uint64_t registered; /* time */
+	char *command;	     /* arguments divided by spaces, cut */
 };
 
 struct draft {
@@ -224,6 +267,7 @@ struct intent {
 void collection_release(struct collection *c);
 void run_release(struct run *r);
 void input_release(struct input *i);
+void process_row_release(struct process_row *p);
 
 void encode_collection(struct buf *b, const struct collection *c);
 int decode_collection(struct slice s, struct collection *ret);
@@ -234,8 +278,12 @@ void encode_place(struct buf *b, uint32_t collection, uint32_t number);
 int decode_place(struct slice s, uint32_t *ret_collection, uint32_t *ret_number);
 void encode_run(struct buf *b, const struct run *r);
 int decode_run(struct slice s, struct run *ret);
+void encode_run_tag(struct buf *b, const struct run_tag *t);
+int decode_run_tag(struct slice s, struct run_tag *ret);
 void encode_input(struct buf *b, const struct input *i);
 int decode_input(struct slice s, struct input *ret);
+void encode_process_row(struct buf *b, const struct process_row *p);
+int decode_process_row(struct slice s, struct process_row *ret);
 void encode_edge(struct buf *b, const struct edge *e);
 int decode_edge(struct slice s, struct edge *ret);
 void encode_draft(struct buf *b, const struct draft *d);

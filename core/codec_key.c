@@ -135,6 +135,59 @@ struct key key_run_log(uint32_t run)
 	return key_id('l', run);
 }
 
+struct key key_process(uint32_t run, uint32_t slot)
+{
+	return key_pair('q', run, slot);
+}
+
+struct key key_watched(uint32_t run)
+{
+	return key_id('Q', run);
+}
+
+struct key key_pin(uint32_t run, uint32_t collection, struct slice alias)
+{
+	struct key k = key_pair('k', run, collection);
+
+	key_add(&k, alias.data, alias.len);
+	return k;
+}
+
+struct key key_prefix_pins(uint32_t run, uint32_t collection)
+{
+	return key_pair('k', run, collection);
+}
+
+struct key key_view(uint32_t run, uint32_t version)
+{
+	return key_pair('w', run, version);
+}
+
+struct key key_peeked(uint32_t run, uint32_t other)
+{
+	return key_pair('f', run, other);
+}
+
+struct key key_peeked_by(uint32_t other, uint32_t run)
+{
+	return key_pair('a', other, run);
+}
+
+struct key key_unseen(uint32_t version)
+{
+	return key_id('U', version);
+}
+
+struct key key_run_json(uint32_t run, struct slice what)
+{
+	return key_id_name('j', run, what);
+}
+
+struct key key_run_tag(uint32_t run, struct slice tag)
+{
+	return key_id_name('g', run, tag);
+}
+
 struct key key_input(uint32_t run, struct slice role)
 {
 	return key_id_name('i', run, role);

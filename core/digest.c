@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <stdatomic.h>
 
 #include "buf.h"
 #include "log.h"
@@ -14,6 +15,7 @@
 struct hasher {
 	EVP_MD_CTX *context;
 	char *block; /* BLOCK_SIZE bytes, made when the first file is read */
+	_Atomic uint64_t *count; /* of bytes; NULL: not wanted */
 	struct hasher *next;
 };
 
@@ -81,6 +83,8 @@ struct hasher *hasher_new(void)
 
 void hasher_free(struct hasher *h)
 {
+	if (h)
+		h->count = NULL;
 	if (!h || give_idle(h))
 		return;
 	EVP_MD_CTX_free(h->context);
@@ -97,6 +101,13 @@ void hasher_add(struct hasher *h, const void *data, size_t len)
 {
 	if (len)
 		must(EVP_DigestUpdate(h->context, data, len) == 1, "EVP_DigestUpdate");
+	if (h->count)
+		atomic_fetch_add_explicit(h->count, len, memory_order_relaxed);
+}
+
+void hasher_count(struct hasher *h, _Atomic uint64_t *count)
+{
+	h->count = count;
 }
 
 void hasher_end(struct hasher *h, struct digest *ret)

@@ -1,6 +1,7 @@
-#include "document.h"
+#include "document_private.h"
 
-#include <jansson.h>
+#include "observe.h"
+
 #include <stdio.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -10,7 +11,7 @@
 #endif
 
 /* RFC 3339, UTC, milliseconds: "2026-11-24T04:05:06.789Z" */
-static json_t *json_time(uint64_t ns)
+json_t *json_time(uint64_t ns)
 {
 	time_t seconds = (time_t)(ns / 1000000000);
 	char date[32], text[48];
@@ -24,12 +25,12 @@ static json_t *json_time(uint64_t ns)
 	return json_string(text);
 }
 
-static json_t *json_number(uint64_t n)
+json_t *json_number(uint64_t n)
 {
 	return json_integer((json_int_t)n);
 }
 
-static json_t *json_digest(const struct digest *d)
+json_t *json_digest(const struct digest *d)
 {
 	char hex[DIGEST_HEX_SIZE + 1];
 
@@ -37,7 +38,7 @@ static json_t *json_digest(const struct digest *d)
 	return json_sprintf("sha256:%s", hex);
 }
 
-static json_t *json_label(struct store *store, const struct version *v)
+json_t *json_label(struct store *store, const struct version *v)
 {
 	autofree char *name = version_collection_name(store, v);
 	AUTO(buf_release) struct buf b = BUF_INIT;
@@ -46,7 +47,7 @@ static json_t *json_label(struct store *store, const struct version *v)
 	return json_string(buf_str(&b));
 }
 
-static void finish(json_t *root, struct buf *ret)
+void json_finish(json_t *root, struct buf *ret)
 {
 	char *text = json_dumps(root, JSON_INDENT(2));
 
@@ -75,9 +76,12 @@ int document_version(struct store *store, const struct version *v, struct buf *r
 {
 	AUTO(collection_release) struct collection c = { 0 };
 	AUTO(run_release) struct run run = { 0 };
+	uint64_t unseen = 0;
 	json_t *root;
 	int err = collection_get(store, v->collection, &c);
 
+	if (err == 0)
+		err = observe_count_unseen(store, v->id, &unseen);
 	if (err < 0)
 		return err;
 	if (run_get(store, v->run, &run) < 0)
@@ -93,65 +97,8 @@ int document_version(struct store *store, const struct version *v, struct buf *r
 	json_object_set_new(root, "run", json_string(run.name));
 	json_object_set_new(root, "producers", runs_of(store, EDGE_VERSION_LOGGED_BY, v->id));
 	json_object_set_new(root, "consumers", runs_of(store, EDGE_VERSION_USED_BY, v->id));
-	finish(root, ret);
-	return 0;
-}
-
-/* The roles under which a run declared a version. */
-static json_t *roles_of(struct store *store, uint32_t run, uint32_t version)
-{
-	AUTO(buf_release) struct buf role = BUF_INIT;
-	json_t *list = json_array();
-	struct input in = { 0 };
-
-	while (run_input_next(store, run, buf_slice(&role), &in, &role) > 0) {
-		if (in.version == version)
-			json_array_append_new(list, json_string(buf_str(&role)));
-		input_release(&in);
-	}
-	return list;
-}
-
-static json_t *versions_of(struct store *store, enum edge_side side, uint32_t run)
-{
-	json_t *list = json_array();
-	struct edge edge;
-	uint32_t id = 0;
-
-	while (edge_next(store->kv, side, run, id, &id, &edge) > 0) {
-		struct version v;
-		json_t *item;
-
-		if (version_get_by_id(store, id, &v) < 0)
-			continue;
-		item = json_object();
-		json_object_set_new(item, "artifact", json_label(store, &v));
-		json_object_set_new(item, "digest", json_digest(&v.digest));
-		json_object_set_new(item, side == EDGE_RUN_USES ? "used_at" : "logged_at",
-				    json_time(edge.first));
-		if (side == EDGE_RUN_USES)
-			json_object_set_new(item, "roles", roles_of(store, run, id));
-		else
-			json_object_set_new(item, "equal", json_boolean(edge.flags & EDGE_EQUAL));
-		json_array_append_new(list, item);
-	}
-	return list;
-}
-
-int document_run(struct store *store, const struct run *run, struct buf *ret)
-{
-	json_t *root = json_object();
-
-	json_object_set_new(root, "id", json_string(run->name));
-	json_object_set_new(root, "state", json_string(run_state_name(run->state)));
-	json_object_set_new(root, "user", json_number(run->uid));
-	json_object_set_new(root, "group", json_number(run->gid));
-	json_object_set_new(root, "host", json_string(run->host));
-	json_object_set_new(root, "created_at", json_time(run->created));
-	json_object_set_new(root, "ended_at", json_time(run->ended));
-	json_object_set_new(root, "inputs", versions_of(store, EDGE_RUN_USES, run->id));
-	json_object_set_new(root, "outputs", versions_of(store, EDGE_RUN_LOGGED, run->id));
-	finish(root, ret);
+	json_object_set_new(root, "unseen_opens", json_number(unseen));
+	json_finish(root, ret);
 	return 0;
 }
 
@@ -168,6 +115,7 @@ int document_status(struct store *store, struct buf *ret)
 	json_object_set_new(root, "version", json_string(LINEAGEFS_VERSION));
 	json_object_set_new(root, "schema", json_number(STORE_SCHEMA));
 	json_object_set_new(root, "store", json_string(store->path));
+	json_object_set_new(root, "store_id", json_string(store->id));
 	json_object_set_new(root, "pid", json_number((uint64_t)getpid()));
 	json_object_set_new(root, "started_at", json_time(store->opened_at * 1000000000));
 	if (fstatvfs(store->drafts, &disk) == 0) {
@@ -180,6 +128,17 @@ int document_status(struct store *store, struct buf *ret)
 	if (store->kv->ops->stats)
 		store->kv->ops->stats(store->kv, add_stat, kv);
 	json_object_set_new(root, "key_value_store", kv);
-	finish(root, ret);
+	json_finish(root, ret);
 	return 0;
+}
+
+int document_store_id(struct slice status, struct buf *ret)
+{
+	json_t *root = json_loadb(status.data ? status.data : "", status.len, 0, NULL);
+	const char *id = json_string_value(json_object_get(root, "store_id"));
+
+	if (id)
+		buf_add_str(ret, id);
+	json_decref(root);
+	return id ? 0 : -EINVAL;
 }

@@ -130,6 +130,32 @@ void draft_area_put(struct draft_area *area)
 	free(area);
 }
 
+bool draft_progress(struct store *store, uint32_t run, uint64_t *ret_files, uint64_t *ret_bytes)
+{
+	LOCKED(&store->area_lock);
+	struct draft_area *area;
+
+	for (area = store->areas; area && area->run != run; area = area->next)
+		;
+	if (!area || !area->progress.active)
+		return false;
+	*ret_files = area->progress.files;
+	*ret_bytes = area->progress.bytes;
+	return true;
+}
+
+void draft_progress_begin(struct draft_area *area)
+{
+	area->progress.files = 0;
+	area->progress.bytes = 0;
+	area->progress.active = true;
+}
+
+void draft_progress_end(struct draft_area *area)
+{
+	area->progress.active = false;
+}
+
 struct draft_top *draft_top_get(struct draft_area *area, const char *name)
 {
 	struct draft_top *top;

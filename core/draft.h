@@ -51,6 +51,11 @@ struct draft_area {
 	_Atomic enum draft_phase phase; /* changes under the exclusive lock */
 	pthread_rwlock_t lock;
 	pthread_mutex_t logging; /* one log of a run at a time: outermost */
+	/* Of the log under way, for those who watch it: written by the logging thread alone. */
+	struct draft_progress {
+		_Atomic bool active;
+		_Atomic uint64_t files, bytes; /* read so far, or known */
+	} progress;
 	pthread_mutex_t mutex; /* of what follows */
 	/* A writer went, a file got its own inode, or no change is under way. */
 	pthread_cond_t closed;
@@ -90,6 +95,10 @@ int draft_area_unmake(struct store *store, uint32_t run);
 int draft_area_get(struct store *store, uint32_t run, struct draft_area **ret);
 void draft_area_hold(struct draft_area *area);
 void draft_area_put(struct draft_area *area);
+/* Is a log of this run under way, and how far is it? */
+bool draft_progress(struct store *store, uint32_t run, uint64_t *ret_files, uint64_t *ret_bytes);
+void draft_progress_begin(struct draft_area *area);
+void draft_progress_end(struct draft_area *area);
 
 struct draft_top *draft_top_get(struct draft_area *area, const char *name);
 void draft_top_hold(struct draft_top *top);

@@ -9,6 +9,10 @@ static struct key edge_key(enum edge_side side, uint32_t from, uint32_t to)
 		return key_used_by(from, to);
 	case EDGE_RUN_LOGGED:
 		return key_logged(from, to);
+	case EDGE_RUN_PEEKED:
+		return key_peeked(from, to);
+	case EDGE_RUN_PEEKED_BY:
+		return key_peeked_by(from, to);
 	case EDGE_VERSION_LOGGED_BY:
 		break;
 	}
@@ -25,14 +29,25 @@ static int read_edge(struct kv_txn *txn, enum edge_side side, uint32_t from, uin
 	return err < 0 ? err : decode_edge(buf_slice(&b), ret);
 }
 
+/* The side from which the same edge is seen from its other end. */
+static enum edge_side reverse(enum edge_side side)
+{
+	switch (side) {
+	case EDGE_RUN_USES:
+		return EDGE_VERSION_USED_BY;
+	case EDGE_RUN_PEEKED:
+		return EDGE_RUN_PEEKED_BY;
+	default:
+		return EDGE_VERSION_LOGGED_BY;
+	}
+}
+
 static int write_both(struct kv_txn *txn, enum edge_side run_side, uint32_t run, uint32_t version,
 		      const struct edge *edge)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
 	struct key near = edge_key(run_side, run, version);
-	struct key far = edge_key(run_side == EDGE_RUN_USES ? EDGE_VERSION_USED_BY :
-							      EDGE_VERSION_LOGGED_BY,
-				  version, run);
+	struct key far = edge_key(reverse(run_side), version, run);
 	int err;
 
 	encode_edge(&b, edge);
@@ -40,10 +55,12 @@ static int write_both(struct kv_txn *txn, enum edge_side run_side, uint32_t run,
 	return err < 0 ? err : kv_put(txn, KV_META, key_slice(&far), buf_slice(&b));
 }
 
-int edge_add_use(struct kv_txn *txn, uint32_t run, uint32_t version, const struct edge *edge)
+/* Adds an edge from a run, or to one: first time and sequence stay, flags and counts add up. */
+static int add_up(struct kv_txn *txn, enum edge_side side, uint32_t run, uint32_t to,
+		  const struct edge *edge)
 {
 	struct edge sum = *edge, old;
-	int err = read_edge(txn, EDGE_RUN_USES, run, version, &old);
+	int err = read_edge(txn, side, run, to, &old);
 
 	if (err < 0 && err != -ENOENT)
 		return err;
@@ -53,7 +70,31 @@ int edge_add_use(struct kv_txn *txn, uint32_t run, uint32_t version, const struc
 		sum.flags |= old.flags;
 		sum.opened += old.opened;
 	}
-	return write_both(txn, EDGE_RUN_USES, run, version, &sum);
+	return write_both(txn, side, run, to, &sum);
+}
+
+int edge_add_use(struct kv_txn *txn, uint32_t run, uint32_t version, const struct edge *edge)
+{
+	return add_up(txn, EDGE_RUN_USES, run, version, edge);
+}
+
+int edge_count_opens(struct kv_txn *txn, enum edge_side side, uint32_t run, uint32_t to,
+		     uint64_t opened, uint64_t last)
+{
+	struct edge edge;
+	int err = read_edge(txn, side, run, to, &edge);
+
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	edge.opened += opened;
+	if (last > edge.last)
+		edge.last = last;
+	return write_both(txn, side, run, to, &edge);
+}
+
+int edge_add_peek(struct kv_txn *txn, uint32_t run, uint32_t other, const struct edge *edge)
+{
+	return add_up(txn, EDGE_RUN_PEEKED, run, other, edge);
 }
 
 int edge_remove_declared(struct kv_txn *txn, uint32_t run, uint32_t version)
@@ -77,6 +118,16 @@ int edge_add_logged(struct kv_txn *txn, uint32_t run, uint32_t version, const st
 	if (there != 0)
 		return there < 0 ? there : 0;
 	return write_both(txn, EDGE_RUN_LOGGED, run, version, edge);
+}
+
+int edge_exists(struct kv_txn *txn, enum edge_side side, uint32_t from, uint32_t to)
+{
+	struct edge edge;
+	int err = read_edge(txn, side, from, to, &edge);
+
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	return EDGE_THERE | (int)edge.flags;
 }
 
 int edge_get(struct kv *kv, enum edge_side side, uint32_t from, uint32_t to, struct edge *ret)

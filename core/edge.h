@@ -1,6 +1,8 @@
 /*
  * edge.h - the edges between runs and versions: `use` (the run read the version) and `logged` (the
- * run logged it, or its equal). Every edge is two rows, one from each side, written together.
+ * run logged it, or its equal); and between runs: `peeked` (the run read a draft of another that
+ * was not logged, so there is no version to name). Every edge is two rows, one from each side,
+ * written together.
  */
 #ifndef CORE_EDGE_H
 #define CORE_EDGE_H
@@ -14,6 +16,8 @@ enum edge_side {
 	EDGE_VERSION_USED_BY, /* from a version: the runs that used it */
 	EDGE_RUN_LOGGED,      /* from a run: the versions it logged */
 	EDGE_VERSION_LOGGED_BY, /* from a version: the runs that logged it */
+	EDGE_RUN_PEEKED,	/* from a run: the runs of which it read an unlogged draft */
+	EDGE_RUN_PEEKED_BY,	/* from a run: the runs that read a draft of it, unlogged */
 };
 
 /*
@@ -26,6 +30,18 @@ int edge_add_use(struct kv_txn *txn, uint32_t run, uint32_t version, const struc
 int edge_remove_declared(struct kv_txn *txn, uint32_t run, uint32_t version);
 /* An edge that is there already stays as it is. */
 int edge_add_logged(struct kv_txn *txn, uint32_t run, uint32_t version, const struct edge *edge);
+
+/*
+ * The run has opened so many more files of what it uses, or peeked at. No edge: nothing happens.
+ */
+int edge_count_opens(struct kv_txn *txn, enum edge_side side, uint32_t run, uint32_t to,
+		     uint64_t opened, uint64_t last);
+/* The run read what another has not logged (yet); again: counts. */
+int edge_add_peek(struct kv_txn *txn, uint32_t run, uint32_t other, const struct edge *edge);
+
+/* In a transaction: 0 there is none; else its flags and EDGE_THERE. */
+#define EDGE_THERE (1 << 16)
+int edge_exists(struct kv_txn *txn, enum edge_side side, uint32_t from, uint32_t to);
 
 /* -ENOENT. */
 int edge_get(struct kv *kv, enum edge_side side, uint32_t from, uint32_t to, struct edge *ret);

@@ -61,7 +61,7 @@ static struct slice trim_slashes(struct slice path)
 /* <name>/<version>[/files[/<path>]] */
 static bool parse_tail(struct slice tail, struct reference *ret)
 {
-	struct reference r;
+	struct reference r = { .alias = slice("", 0) };
 	struct slice files;
 
 	r.artifact = first_component(&tail);
@@ -80,12 +80,22 @@ static int parse_short(struct slice text, struct reference *ret)
 {
 	const char *colon = memchr(text.data, ':', text.len);
 	size_t n = colon ? (size_t)(colon - (const char *)text.data) : 0;
-	struct reference r = { .path = slice("", 0) };
+	struct reference r = { .path = slice("", 0), .alias = slice("", 0) };
+	uint32_t number;
 
 	if (!colon)
 		return -EINVAL;
 	r.artifact = slice(text.data, n);
 	r.version = slice(colon + 1, text.len - n - 1);
+	colon = memchr(r.version.data, ':', r.version.len);
+	if (colon) {
+		r.alias = slice(r.version.data, (size_t)(colon - (const char *)r.version.data));
+		r.version = slice(colon + 1, r.version.len - r.alias.len - 1);
+		/* It is an alias that is pinned, and to a version. */
+		if (!name_valid(r.alias) || version_name_parse(r.alias, &number) == 0 ||
+		    version_name_parse(r.version, &number) < 0)
+			return -EINVAL;
+	}
 	if (!name_valid(r.artifact) || !name_valid(r.version))
 		return -EINVAL;
 	*ret = r;

@@ -19,10 +19,12 @@ struct reference {
 	struct slice artifact;
 	struct slice version; /* a version's name or an alias */
 	struct slice path;    /* below files/: empty, or without leading and trailing slash */
+	struct slice alias;   /* that the version is to be seen behind; or empty */
 };
 
 /*
- * The short form `mnist:v3`, `mnist:latest`, or a path, relative or absolute, that ends in
+ * The short form `mnist:v3`, `mnist:latest`, `mnist:latest:v3` (v3, and the run is to see it behind
+ * latest), or a path, relative or absolute, that ends in
  * artifacts/<name>/<version or alias>[/files[/<path>]]. -EINVAL: neither.
  */
 int reference_parse(struct slice text, struct reference *ret);

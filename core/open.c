@@ -1,14 +1,19 @@
 /*
  * open.c - opening a store: its backends, then recovery, then the janitor; and closing it.
  */
+#include "caller.h"
+#include "codec.h"
+#include "console.h"
 #include "directory.h"
 #include "draft.h"
 #include "log.h"
+#include "observe.h"
 #include "publish.h"
 #include "reap.h"
 #include "run.h"
 #include "stage.h"
 #include "store.h"
+#include "watch.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -17,6 +22,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -99,6 +105,8 @@ static int recover(struct store *store)
 	/* Now, while nobody makes runs, what a run in the making left is told from one. */
 	if (err == 0)
 		err = draft_sweep(store, store->options.keep_drafts_seconds);
+	if (err == 0)
+		err = console_sweep(store);
 	return err;
 }
 
@@ -126,13 +134,49 @@ static void spread_directories(int fd)
 	}
 }
 
+static int id_body(struct kv_txn *txn, void *arg)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	char *id = arg;
+	int err = kv_get(txn, KV_META, KEY(store("id")), &b);
+
+	if (err == -ENOENT)
+		return kv_put(txn, KV_META, KEY(store("id")), slice_str(id));
+	if (err == 0 && b.len != STORE_ID_SIZE - 1)
+		err = -EIO;
+	if (err == 0)
+		memcpy(id, b.data, b.len);
+	return err;
+}
+
+/* The store's id, made when it has none. */
+static int learn_id(struct store *store)
+{
+	uint8_t random[(STORE_ID_SIZE - 1) / 2];
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return log_errno(-errno, "making an id for the store");
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(store->id + 2 * i, 3, "%02x", random[i]);
+	return kv_update(store->kv, KV_DURABLE, id_body, store->id);
+}
+
+/* What watches over running runs. */
+static int start_watching(struct store *store)
+{
+	int err = observer_start(store, &store->observer);
+
+	store->callers = callers_new();
+	return err < 0 ? err : watch_start(store, &store->watch);
+}
+
 int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
 		    const struct store_options *options, struct store **ret)
 {
 	struct store *store = xcalloc(1, sizeof(*store));
 	int err = 0;
 
-	/* A lease that is broken while it is looked at (draft_leased_out) must not end the process. */
+	/* A lease broken while it is looked at (draft_leased_out) must not end the process. */
 	signal(SIGIO, SIG_IGN);
 	store->kv = kv;
 	store->blobs = blobs;
@@ -160,6 +204,10 @@ int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
 	if (err == 0)
 		err = recover(store);
 	if (err == 0)
+		err = learn_id(store);
+	if (err == 0)
+		err = start_watching(store);
+	if (err == 0)
 		err = -pthread_create(&store->janitor, NULL, janitor, store);
 	store->janitor_started = err == 0;
 	if (err < 0) {
@@ -175,6 +223,9 @@ void store_close(struct store *store)
 {
 	if (!store)
 		return;
+	watch_stop(store->watch);
+	observer_stop(store->observer);
+	callers_free(store->callers);
 	stop_janitor(store);
 	assert(!store->areas);
 	run_logs_release(store);
@@ -249,6 +300,13 @@ static int check_marker(const char *path, int root, bool *ret_new, struct buf *w
 	if (schema > STORE_SCHEMA) {
 		buf_printf(why,
 			   "%s was written by a newer lineagefs (schema %u, this one knows %u)",
+			   path, schema, STORE_SCHEMA);
+		return -EPROTO;
+	}
+	if (schema > 0 && schema < STORE_SCHEMA) {
+		buf_printf(why,
+			   "%s was written by an older lineagefs, and cannot be read (schema "
+			   "%u, this one knows %u)",
 			   path, schema, STORE_SCHEMA);
 		return -EPROTO;
 	}

@@ -2,6 +2,7 @@
 
 #include "directory.h"
 #include "log.h"
+#include "view.h"
 #include "reap.h"
 #include "run.h"
 #include "scan.h"
@@ -370,6 +371,8 @@ static int publish_draft(struct kv_txn *txn, struct publishing *p, struct prepar
 	edge.flags = equal ? EDGE_EQUAL : 0;
 	err = collection_write(txn, &c);
 	if (err == 0)
+		err = view_unpin(txn, p->run.id, c.id);
+	if (err == 0)
 		err = edge_add_logged(txn, p->run.id, v.id, &edge);
 	if (err == 0)
 		err = note_draft(txn, p, d, v.id, &unchanged);
@@ -414,7 +417,10 @@ static int publish_body(struct kv_txn *txn, void *arg)
 	if (err == 0 && finishing(p)) {
 		p->run.state = RUN_FINISHED;
 		p->run.ended = store_now();
+		run_end_apply(&p->run, p->request->end);
 		err = known_files_forget(txn, p->run.id);
+		if (err == 0)
+			err = run_unwatch(txn, p->run.id);
 	}
 	if (err == 0)
 		err = run_write(txn, &p->run);
@@ -555,9 +561,13 @@ int publish(struct store *store, const struct publish_request *request)
 	}
 	err = lock_logging(p.area, request->stop);
 	if (err == 0) {
+		draft_progress_begin(p.area);
 		err = publish_in_area(&p);
+		draft_progress_end(p.area);
 		pthread_mutex_unlock(&p.area->logging);
 	}
+	if (finishing(&p))
+		atomic_fetch_add(&store->run_generation, 1);
 	draft_area_put(p.area);
 	run_release(&p.run);
 	free(p.drafts);

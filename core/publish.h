@@ -19,11 +19,14 @@
 
 #include "artifact.h"
 
+struct run_end; /* core/run.h */
+
 struct publish_request {
 	uint32_t run;
 	const struct cred *cred; /* who asks, and needs write permission on the collections */
 	struct slice name;	 /* log this draft; empty: finish, logging all that changed */
 	struct slice type;	 /* of the artifact; empty: as it is. Only with a name */
+	const struct run_end *end; /* when finishing, how the command ended. May be NULL */
 	const bool *stop;	 /* becomes true: -EINTR, nothing logged. May be NULL */
 };
 

@@ -1,7 +1,9 @@
 #include "run.h"
 
+#include "console.h"
 #include "directory.h"
 #include "draft.h"
+#include "view.h"
 
 static const char *const state_names[] = {
 	[RUN_RUNNING] = "running",
@@ -78,12 +80,8 @@ int run_find(struct store *store, struct slice name, struct run *ret)
 	return err < 0 ? err : run_read(txn, id, ret);
 }
 
-/*
- * The first entry of a scan whose name, after the fixed part of its key, is not `after`. Runs,
- * roles and drafts are all listed by name like this.
- */
-static int next_named(struct kv_txn *txn, struct key prefix, struct slice from, struct slice after,
-		      struct buf *ret_name, struct buf *ret_value)
+int run_next_named(struct kv_txn *txn, struct key prefix, struct slice from, struct slice after,
+		   struct buf *ret_name, struct buf *ret_value)
 {
 	AUTO(kv_donep) struct kv_scan *scan = NULL;
 	struct slice key, value, name;
@@ -112,7 +110,7 @@ int run_next(struct store *store, struct slice after, uint32_t *ret_id, struct b
 	int more = kv_begin(store->kv, KV_READ, &txn);
 
 	if (more == 0)
-		more = next_named(txn, key_prefix('r'), KEY(run_name(after)), after, ret_name,
+		more = run_next_named(txn, key_prefix('r'), KEY(run_name(after)), after, ret_name,
 				  &value);
 	if (more <= 0)
 		return more;
@@ -137,7 +135,7 @@ static int create_body(struct kv_txn *txn, void *arg)
 }
 
 int run_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mode_t mode,
-	       uint32_t *ret_id)
+	       uint32_t parent, uint32_t *ret_id)
 {
 	AUTO(run_release) struct run run = { 0 };
 	uint64_t id;
@@ -157,6 +155,9 @@ int run_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mod
 		.created = store_now(),
 		.next_slot = 1,
 		.host = xcalloc(1, 256),
+		.job_type = xstrdup(""),
+		.parent = parent,
+		.reason = xstrdup(""),
 	};
 	gethostname(run.host, 255);
 	/*
@@ -170,6 +171,7 @@ int run_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mod
 		draft_area_unmake(store, run.id);
 		return err;
 	}
+	atomic_fetch_add(&store->run_generation, 1);
 	*ret_id = run.id;
 	return 0;
 }
@@ -188,9 +190,27 @@ static int has_any(struct kv_txn *txn, struct key prefix)
 	return more < 0 ? more : kv_next(scan, &key, &value);
 }
 
+/* What a run that did nothing may still have: processes, pins, its view, what was said of it. */
+static int remove_rows(struct kv_txn *txn, uint32_t id)
+{
+	static const char kinds[] = { 'q', 'k', 'w', 'j', 'g' };
+	int more = run_unwatch(txn, id);
+
+	for (size_t i = 0; more >= 0 && i < ARRAY_SIZE(kinds); i++) {
+		AUTO(kv_donep) struct kv_scan *scan = NULL;
+		struct key prefix = key_prefix_id(kinds[i], id);
+		struct slice key, value;
+
+		more = kv_scan(txn, KV_META, key_slice(&prefix), slice("", 0), &scan);
+		while (more >= 0 && (more = kv_next(scan, &key, &value)) > 0)
+			more = kv_del(txn, KV_META, key);
+	}
+	return more;
+}
+
 static int remove_body(struct kv_txn *txn, void *arg)
 {
-	static const char kinds[] = { 'i', 'e', 'o', 'd' };
+	static const char kinds[] = { 'i', 'e', 'o', 'd', 'f', 'a' };
 	struct remove_run *r = arg;
 	AUTO(run_release) struct run run = { 0 };
 	uint32_t id;
@@ -212,7 +232,7 @@ static int remove_body(struct kv_txn *txn, void *arg)
 		err = kv_del(txn, KV_META, KEY(run(r->id)));
 	if (err == 0)
 		err = kv_del(txn, KV_META, KEY(run_log(r->id)));
-	return err;
+	return err < 0 ? err : remove_rows(txn, r->id);
 }
 
 /* Nothing can enter the area between the look at it and its end. */
@@ -247,12 +267,14 @@ int run_remove(struct store *store, struct slice name)
 		return err;
 	r.id = run.id;
 	err = draft_area_get(store, run.id, &area);
-	if (err == -ENOENT)
-		return kv_update(store->kv, KV_DURABLE, remove_body, &r);
-	if (err < 0)
-		return err;
-	err = remove_with_area(store, area, &r);
-	draft_area_put(area);
+	if (err == -ENOENT) {
+		err = kv_update(store->kv, KV_DURABLE, remove_body, &r);
+	} else if (err == 0) {
+		err = remove_with_area(store, area, &r);
+		draft_area_put(area);
+	}
+	if (err == 0)
+		console_remove(store, run.id);
 	return err;
 }
 
@@ -260,6 +282,7 @@ struct run_change {
 	uint32_t id;
 	bool owner; /* change the owner, not the state */
 	enum run_state state;
+	const struct run_end *end;
 	uid_t uid;
 	gid_t gid;
 	mode_t mode;
@@ -281,13 +304,22 @@ static int change_body(struct kv_txn *txn, void *arg)
 	}
 	if (run.state == RUN_FINISHED)
 		return -EROFS;
-	if (run.state == change->state)
-		return 0;
-	if (change->state != RUN_RUNNING && run.state != RUN_RUNNING)
+	if (run.state == change->state) {
+		/* It was said before how the command ended, or is now. */
+		if (run.state == RUN_RUNNING || !change->end)
+			return 0;
+		run_end_apply(&run, change->end);
+		return run_write(txn, &run);
+	}
+	/* What was taken for a crash may turn out to have been a failure, by who saw its end. */
+	if (change->state != RUN_RUNNING && run.state != RUN_RUNNING &&
+	    !(change->state == RUN_FAILED && change->end))
 		return -EINVAL;
 	run.state = change->state;
 	run.ended = change->state == RUN_RUNNING ? 0 : store_now();
-	return run_write(txn, &run);
+	run_end_apply(&run, change->state == RUN_RUNNING ? NULL : change->end);
+	err = run_unwatch(txn, run.id);
+	return err < 0 ? err : run_write(txn, &run);
 }
 
 int run_set_owner(struct store *store, uint32_t id, uid_t uid, gid_t gid, mode_t mode)
@@ -295,13 +327,21 @@ int run_set_owner(struct store *store, uint32_t id, uid_t uid, gid_t gid, mode_t
 	struct run_change change = {
 		.id = id, .owner = true, .uid = uid, .gid = gid, .mode = mode,
 	};
+	int err = kv_update(store->kv, KV_DURABLE, change_body, &change);
 
-	return kv_update(store->kv, KV_DURABLE, change_body, &change);
+	atomic_fetch_add(&store->run_generation, 1);
+	return err;
 }
 
 int run_set_state(struct store *store, uint32_t id, enum run_state state)
 {
-	struct run_change change = { .id = id, .state = state };
+	return run_set_ended(store, id, state, NULL);
+}
+
+int run_set_ended(struct store *store, uint32_t id, enum run_state state,
+		  const struct run_end *end)
+{
+	struct run_change change = { .id = id, .state = state, .end = end };
 	struct draft_area *area;
 	int err;
 
@@ -320,7 +360,13 @@ int run_set_state(struct store *store, uint32_t id, enum run_state state)
 	if (err == 0 && state != RUN_RUNNING)
 		draft_await_changes(area);
 	draft_area_put(area);
+	atomic_fetch_add(&store->run_generation, 1);
 	return err;
+}
+
+int run_unwatch(struct kv_txn *txn, uint32_t id)
+{
+	return kv_del(txn, KV_META, KEY(watched(id)));
 }
 
 static int input_read(struct kv_txn *txn, uint32_t id, struct slice role, struct input *ret)
@@ -343,6 +389,7 @@ struct input_change {
 	struct store *store;
 	uint32_t id;
 	struct slice role, new_role;
+	struct slice alias; /* that the run is to see the version behind, or empty */
 	struct input input;
 	bool keep;
 	bool own; /* found: the run logged the version itself */
@@ -383,6 +430,8 @@ static int declare_body(struct kv_txn *txn, void *arg)
 	edge.first = edge.last = store_now();
 	c->input.slot = run.next_slot++;
 	err = edge_add_use(txn, c->id, v.id, &edge);
+	if (err == 0 && c->alias.len > 0)
+		err = view_pin(txn, c->id, c->alias, &v);
 	if (err == 0)
 		err = run_write(txn, &run);
 	return err < 0 ? err : input_write(txn, c->id, c->role, &c->input);
@@ -437,12 +486,13 @@ int run_declare_input(struct store *store, uint32_t id, struct slice role, struc
 	if (err == 0)
 		err = may_refer(store, &ref, cred);
 	if (err == 0)
-		err = reference_resolve(store, &ref, &v);
+		err = view_resolve_reference(store, id, &ref, &v);
 	if (err == 0 && !cred_may(cred, v.uid, v.gid, version_directory_mode(&v), 4))
 		err = -EACCES;
 	if (err < 0)
 		return err == -ENOTDIR ? -ENOENT : err;
 	c.input.version = v.id;
+	c.alias = ref.alias;
 	c.input.path = ref.path.len ? xasprintf("/%.*s", (int)ref.path.len,
 						(const char *)ref.path.data) :
 				      xstrdup("");
@@ -556,7 +606,7 @@ int run_input_next(struct store *store, uint32_t id, struct slice after, struct 
 	int more = kv_begin(store->kv, KV_READ, &txn);
 
 	if (more == 0)
-		more = next_named(txn, key_prefix_id('i', id), KEY(input(id, after)), after,
+		more = run_next_named(txn, key_prefix_id('i', id), KEY(input(id, after)), after,
 				  ret_role, &value);
 	if (more <= 0)
 		return more;
@@ -581,7 +631,7 @@ int run_draft_next(struct store *store, uint32_t id, struct slice after, struct 
 	int more = kv_begin(store->kv, KV_READ, &txn);
 
 	if (more == 0)
-		more = next_named(txn, key_prefix_id('d', id), KEY(draft(id, after)), after,
+		more = run_next_named(txn, key_prefix_id('d', id), KEY(draft(id, after)), after,
 				  ret_name, &value);
 	if (more <= 0)
 		return more;

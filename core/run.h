@@ -18,10 +18,13 @@ int run_get(struct store *store, uint32_t id, struct run *ret);
 /* The first run whose name is greater than after: 1, 0 at the end, -errno. */
 int run_next(struct store *store, struct slice after, uint32_t *ret_id, struct buf *ret_name);
 
-/* Starts a run. -EINVAL bad name, -EEXIST. Durable when it returns. */
+/*
+ * Starts a run; parent is the one that started it, 0: none. -EINVAL bad name, -EEXIST. Durable when
+ * it returns.
+ */
 int run_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mode_t mode,
-	       uint32_t *ret_id);
-/* -ENOTEMPTY: it has inputs, outputs or drafts. */
+	       uint32_t parent, uint32_t *ret_id);
+/* -ENOTEMPTY: it has inputs, outputs or drafts. Its notes and console go with it. */
 int run_remove(struct store *store, struct slice name);
 /* As collection_set_owner(). */
 int run_set_owner(struct store *store, uint32_t id, uid_t uid, gid_t gid, mode_t mode);
@@ -30,10 +33,28 @@ int run_set_owner(struct store *store, uint32_t id, uid_t uid, gid_t gid, mode_t
 const char *run_state_name(enum run_state state);
 int run_state_parse(struct slice text, enum run_state *ret);
 
+/* How a run ended, as far as it is known. */
+struct run_end {
+	bool has_exit_code;
+	int exit_code;	    /* 0 to 255 */
+	int signal;	    /* 0: none */
+	const char *reason; /* why it is crashed; NULL or "": not said */
+};
+
+/* exit_code=N, signal=N, signal=KILL, signal=SIGKILL; -EINVAL. */
+int run_end_parse(struct slice word, struct run_end *ret);
+/* Puts it into the record, for a transaction that ends the run; NULL: nothing is known. */
+void run_end_apply(struct run *run, const struct run_end *end);
+/* "SIGKILL", "SIGRTMIN+3", "signal 99". */
+void run_signal_name(int signal, struct buf *ret);
+
 /*
- * Changes the state without logging anything: running to failed or crashed, those to running.
+ * Changes the state without logging anything: running to failed or crashed, those to running, which
+ * forgets how the run had ended; crashed to failed as well if it is known how. end may be NULL.
  * -EROFS: the run has finished. -EINVAL: not such a change.
  */
+int run_set_ended(struct store *store, uint32_t id, enum run_state state,
+		  const struct run_end *end);
 int run_set_state(struct store *store, uint32_t id, enum run_state state);
 
 /* Adds the text to ret; nothing was logged yet: adds nothing. */
@@ -47,7 +68,15 @@ void run_logs_release(struct store *store);
 /* In a transaction. */
 int run_read(struct kv_txn *txn, uint32_t id, struct run *ret);
 int run_write(struct kv_txn *txn, const struct run *run);
+/* Whoever ends a run no longer waits for its processes (core/watch.h). */
+int run_unwatch(struct kv_txn *txn, uint32_t id);
 int run_log_put(struct kv_txn *txn, uint32_t id, struct slice text);
+/*
+ * The first entry from a key on whose name, after its prefix, is not `after`: 1, 0, -errno. Runs,
+ * roles, drafts and tags are all listed by name like this.
+ */
+int run_next_named(struct kv_txn *txn, struct key prefix, struct slice from, struct slice after,
+		   struct buf *ret_name, struct buf *ret_value);
 
 /*
  * Declares an input: role -> what the reference names now. -EINVAL: bad role or not a reference,

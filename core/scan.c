@@ -239,6 +239,8 @@ static int stat_settled(struct walk *w, int directory, struct item *item)
 static int scan_file(struct walk *w, int directory, struct item *item, struct page_entry *e)
 {
 	struct scan *s = w->scan;
+	struct draft_progress *progress = &s->top->area->progress;
+	uint64_t before = progress->bytes;
 	int err = draft_settle(s->top->area, item->st.st_ino);
 
 	if (err < 0)
@@ -254,10 +256,15 @@ static int scan_file(struct walk *w, int directory, struct item *item, struct pa
 		remember(w, &item->st, &e->digest);
 	else if (!is_blob(w, directory, item, &e->digest))
 		err = hash_file(w, directory, item, e);
+	/* The hasher counted what it read, so that one large file moves as well. */
+	progress->bytes = err < 0 ? before : before + e->size;
+	if (err < 0)
+		return err;
+	progress->files++;
 	s->files++;
 	s->bytes += e->size;
 	s->sums_size += tree_sums_length(slice(w->path.data + w->root, w->path.len - w->root));
-	return err;
+	return 0;
 }
 
 static int scan_link(struct walk *w, int directory, const struct item *item, struct buf *target,
@@ -395,6 +402,9 @@ int scan_draft(struct scan *s, struct buf *why)
 	struct walk w = { .scan = s, .why = why, .path = BUF_INIT };
 	int err;
 
+	/* What an earlier pass over the same draft read is read again. */
+	s->top->area->progress.files -= s->files;
+	s->top->area->progress.bytes -= s->bytes;
 	s->files = s->bytes = s->sums_size = 0;
 	/*
 	 * A second scan goes on watching: what the first knew of a file touched since is not
@@ -407,6 +417,7 @@ int scan_draft(struct scan *s, struct buf *why)
 	}
 	clock_gettime(CLOCK_REALTIME, &w.started);
 	w.hasher = hasher_new();
+	hasher_count(w.hasher, &s->top->area->progress.bytes);
 	w.block = xmalloc(BLOB_PACK_MAX + 1);
 	err = scan_top(&w);
 	if (err < 0)

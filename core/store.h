@@ -8,6 +8,7 @@
  *   kv/               RocksDB
  *   blobs/            large blobs (core/blob.h)
  *   drafts/<run id>/  what runs have under outputs/, as plain directories and files
+ *   consoles/<run id> what their commands wrote to the terminal (core/console.h)
  */
 #ifndef CORE_STORE_H
 #define CORE_STORE_H
@@ -15,7 +16,10 @@
 #include "blob.h"
 #include "kv.h"
 
-#define STORE_SCHEMA 1
+#include <stdatomic.h>
+
+#define STORE_SCHEMA 2
+#define STORE_ID_SIZE 33 /* hexadecimal digits, terminated */
 
 /*
  * Kinds of ids; each counts up from 1 (commit sequences and inode ranges too), none is used twice.
@@ -30,6 +34,9 @@ struct store_options {
 };
 
 struct draft_area;
+struct watch;
+struct callers;
+struct observer;
 
 struct store {
 	struct kv *kv;
@@ -39,8 +46,16 @@ struct store {
 	int drafts; /* drafts/ in it */
 	int lock;   /* the lock file */
 	char *path; /* absolute, for messages */
+	char id[STORE_ID_SIZE]; /* random, for ever; tells stores apart in environments */
 	uint64_t opened_at; /* seconds since the epoch */
 	char boot[40]; /* id of this boot of the machine; empty when it cannot be read */
+
+	/* Grows when a run appears, changes its state or owner, or gets a process. */
+	atomic_uint run_generation;
+	/* What running runs do; NULL while the store is not whole. */
+	struct watch *watch;	   /* core/watch.h */
+	struct callers *callers;   /* core/caller.h */
+	struct observer *observer; /* core/observe.h */
 
 	pthread_mutex_t id_lock;
 	struct store_range {
@@ -75,7 +90,7 @@ struct store {
 /*
  * Opens a store, creating it when path is missing or an empty directory; then recovers: what a
  * crash left half done is undone before this returns. On failure adds a plain sentence to why.
- * -EBUSY in use, -EINVAL not a store, -EPROTO newer schema, -EACCES, ...
+ * -EBUSY in use, -EINVAL not a store, -EPROTO another schema, -EACCES, ...
  */
 int store_open(const char *path, const struct store_options *options, struct buf *why,
 	       struct store **ret);

@@ -32,6 +32,7 @@ struct vfs_call {
 	mode_t umask; /* already applied to modes by the kernel */
 	/* Made by a thread that others do not wait for: it may take long, or look into the caller. */
 	bool patient;
+	bool follows; /* readlink(2) or a path that leads through the link, not stat(2) */
 	/* Becomes true when a signal interrupts the caller; NULL: cannot be interrupted. */
 	const bool *interrupted;
 };

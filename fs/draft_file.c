@@ -8,6 +8,7 @@
 #include "tree.h"
 
 #include "core/log.h"
+#include "core/observe.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -413,14 +414,29 @@ static int open_unleased(struct node *node, int flags, struct vfs_open *ret)
 	return err;
 }
 
+/* Who reads what another run has not logged depends on that run. */
+static int observe(struct vfs *vfs, const struct vfs_call *call, const struct node *node,
+		   int flags)
+{
+	struct caller caller;
+	int err = vfs_caller(vfs, call, &caller);
+
+	if (err < 0 || caller.run == 0 || caller.run == node->a ||
+	    (flags & O_ACCMODE) == O_WRONLY)
+		return err;
+	return observe_draft(vfs->store, caller.run, node->a);
+}
+
 int draft_open(struct vfs *vfs, const struct vfs_call *call, struct node *node, int flags,
 	       struct vfs_open *ret)
 {
 	int err;
 
-	(void)vfs;
 	if (S_ISDIR(draft_file(node)->type))
 		return -EISDIR;
+	err = observe(vfs, call, node, flags);
+	if (err < 0)
+		return err;
 	for (unsigned i = 0; i < TRIES; i++) {
 		err = open_unleased(node, flags, ret);
 		if (err <= 0)

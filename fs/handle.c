@@ -77,6 +77,10 @@ static ssize_t text_write(struct handle *h, const struct vfs_call *call, const v
 		t->text.data[t->text.len] = '\0';
 	}
 	memcpy(t->text.data + at, from, len);
+	t->dirty = true;
+	/* A text that comes in several writes cannot be judged before its end. */
+	if (h->node->kind->unfinished && h->node->kind->unfinished(buf_slice(&t->text)))
+		return (ssize_t)len;
 	err = accept_text(t, call, buf_slice(&t->text));
 	/* Shells ignore what close(2) says, so what is wrong is said here. */
 	t->dirty = err < 0;
@@ -199,6 +203,8 @@ static int child_step(struct child_listing *l, struct listed *ret)
 	const struct node_kind *kind = l->dir->kind;
 
 	node_spec_release(&l->spec);
+	while (kind->fixed && kind->fixed[l->fixed].name && kind->fixed[l->fixed].kind->unlisted)
+		l->fixed++;
 	if (kind->fixed && kind->fixed[l->fixed].name) {
 		node_fixed_child(l->dir, l->fixed, &l->spec);
 		ret->name = kind->fixed[l->fixed++].name;
@@ -339,7 +345,7 @@ static int give(struct directory_handle *d, const struct vfs_call *call, bool pl
 		err = vfs_find(vfs, call, d->handle.node, e->name, &spec);
 	}
 	if (err == 0)
-		err = vfs_enter(vfs, &spec, &entry);
+		err = vfs_enter(vfs, call, &spec, &entry);
 	/* It went meanwhile: as if it had gone before. */
 	if (err < 0)
 		return err == -ENOENT || err == -ESTALE ? 0 : err;

@@ -4,7 +4,7 @@
 #include "tree.h"
 #include "vfs_private.h"
 
-#include "core/artifact.h"
+#include "core/view.h"
 
 #include <stdio.h>
 
@@ -247,15 +247,19 @@ int latest_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	return err;
 }
 
-int latest_target(struct vfs *vfs, struct node *node, struct buf *ret)
+int latest_target(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		  struct buf *ret)
 {
-	AUTO(collection_release) struct collection c = { 0 };
-	int err = collection_get(vfs->store, node->a, &c);
+	struct caller caller = { .run = vfs_caller_run(vfs, call) };
+	struct version v;
+	int err = 0;
 
-	if (err < 0)
-		return err;
-	if (c.latest < 0)
-		return -ENOENT;
-	buf_printf(ret, "v%u", (uint32_t)c.latest);
-	return 0;
+	/* A caller that only wants to know how long it is does not wait. */
+	if (call && call->follows)
+		err = vfs_caller(vfs, call, &caller);
+	if (err == 0)
+		err = view_resolve(vfs->store, caller.run, node->a, slice_str("latest"), &v);
+	if (err == 0)
+		buf_printf(ret, "v%u", v.number);
+	return err;
 }

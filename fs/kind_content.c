@@ -5,6 +5,7 @@
 #include "vfs_private.h"
 
 #include "core/artifact.h"
+#include "core/observe.h"
 #include "core/tree.h"
 
 #include <fcntl.h>
@@ -49,13 +50,27 @@ static int place_of(struct vfs *vfs, const struct node *dir, struct place *ret)
 	return 0;
 }
 
-/* files/ itself has a number of the version's; what is below counts from the version's first. */
+static bool has_number(const struct node *dir)
+{
+	return dir->ino >> INO_NUMBER_BITS == INO_CONTENT;
+}
+
+/* The run in whose view it is; 0: none. */
+static uint32_t view_of(const struct node *node)
+{
+	return has_number(node) ? node->b : 0;
+}
+
+/*
+ * files/ itself has a number of the version's, but in a view, where it has the first; what is below
+ * counts from the first.
+ */
 static int first_number(struct vfs *vfs, const struct node *dir, uint64_t *ret)
 {
 	struct version v;
 	int err;
 
-	if (dir->data) {
+	if (has_number(dir)) {
 		*ret = dir->ino & ((1ull << INO_NUMBER_BITS) - 1);
 		return 0;
 	}
@@ -91,6 +106,7 @@ static void content_node(const struct node *dir, uint64_t first, const struct pl
 		.ino = ino_of_number(INO_CONTENT, first + entry->number),
 		.kind = kind_of(entry->type),
 		.a = dir->a,
+		.b = view_of(dir),
 		.data = c,
 	};
 }
@@ -278,10 +294,11 @@ int content_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	return 0;
 }
 
-int content_target(struct vfs *vfs, struct node *node, struct buf *ret)
+int content_target(struct vfs *vfs, const struct vfs_call *call, struct node *node, struct buf *ret)
 {
 	const struct content *c = node->data;
 
+	(void)call;
 	(void)vfs;
 	buf_add_str(ret, c->entry.target);
 	return 0;
@@ -318,20 +335,39 @@ static const struct handle_ops blob_handle_ops = {
 	.release = blob_handle_release,
 };
 
+/* Who opens a file of a version uses it. */
+static int observe(struct vfs *vfs, const struct node *node, const struct caller *caller)
+{
+	uint32_t run = view_of(node) ? view_of(node) : caller->run;
+
+	if (run)
+		return observe_version(vfs->store, run, node->a);
+	if (caller->unseen)
+		observe_unseen(vfs->store, node->a);
+	return 0;
+}
+
 int content_open(struct vfs *vfs, const struct vfs_call *call, struct node *node, int flags,
 		 struct vfs_open *ret)
 {
 	const struct content *c = node->data;
+	struct caller caller = { 0 };
 	struct blob_handle *b;
 	struct blob *blob;
 	int err;
 
-	(void)call;
 	if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC))
 		return node_refuse(node);
-	err = artifact_open_blob(vfs->store, &c->entry.digest, &blob);
+	err = view_of(node) ? 0 : vfs_caller(vfs, call, &caller);
+	if (err == 0)
+		err = artifact_open_blob(vfs->store, &c->entry.digest, &blob);
 	if (err < 0)
 		return err;
+	err = observe(vfs, node, &caller);
+	if (err < 0) {
+		blob_release(blob);
+		return err;
+	}
 	b = xcalloc(1, sizeof(*b));
 	b->handle = (struct handle){ &blob_handle_ops, vfs, node };
 	b->blob = blob;

@@ -205,12 +205,13 @@ int draft_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	return err;
 }
 
-int draft_target(struct vfs *vfs, struct node *node, struct buf *ret)
+int draft_target(struct vfs *vfs, const struct vfs_call *call, struct node *node, struct buf *ret)
 {
 	struct draft_file *f = draft_file(node);
 	ssize_t n;
 	int fd;
 
+	(void)call;
 	(void)vfs;
 	SHARED(&f->area->lock);
 	if (!S_ISLNK(f->type))

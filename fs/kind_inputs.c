@@ -1,10 +1,13 @@
 /*
- * kind_inputs.c - /runs/<run>/inputs: a link for every input that was declared.
+ * kind_inputs.c - /runs/<run>/inputs: a link for every input; those that were declared by their
+ * role, those that were only observed as <name>:v<N>, which no role can be called.
  */
 #include "tree.h"
 #include "vfs_private.h"
 
+#include "core/edge.h"
 #include "core/run.h"
+#include "core/view.h"
 
 #include <stdio.h>
 
@@ -24,24 +27,92 @@ static void input_node(uint32_t run, uint32_t slot, const char *role, struct nod
 	};
 }
 
+static void observed_node(uint32_t run, uint32_t version, struct node *ret)
+{
+	*ret = (struct node){
+		.ino = ino_of_ids(INO_OBSERVED, run, version),
+		.kind = &kind_observed,
+		.a = run,
+		.b = version,
+	};
+}
+
+/* The version behind <name>:v<N> if the run was seen to use it, and did not declare it. */
+static int find_observed(struct vfs *vfs, uint32_t run, const char *child, uint32_t *ret)
+{
+	struct version v;
+	struct edge edge;
+	int err = version_find_label(vfs->store, child, &v);
+
+	if (err == 0)
+		err = edge_get(vfs->store->kv, EDGE_RUN_USES, run, v.id, &edge);
+	if (err == 0 && edge.flags & EDGE_DECLARED)
+		err = -ENOENT;
+	if (err == 0)
+		*ret = v.id;
+	return err;
+}
+
+/* The first version after `version` that the run was seen to use, and did not declare. */
+static int next_observed(struct vfs *vfs, uint32_t run, uint32_t version, struct buf *ret_name,
+			 struct node *ret)
+{
+	autofree char *collection = NULL;
+	struct version v;
+	struct edge edge;
+	int more;
+
+	do {
+		more = edge_next(vfs->store->kv, EDGE_RUN_USES, run, version, &version, &edge);
+	} while (more > 0 && edge.flags & EDGE_DECLARED);
+	if (more <= 0)
+		return more;
+	more = version_get_by_id(vfs->store, version, &v);
+	if (more < 0)
+		return more;
+	collection = version_collection_name(vfs->store, &v);
+	version_label(ret_name, collection, v.number);
+	observed_node(run, version, ret);
+	return 1;
+}
+
 int inputs_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 		const char *child, struct node *ret)
 {
 	AUTO(input_release) struct input in = { 0 };
-	int err = run_input_find(vfs->store, dir->a, slice_str(child), &in);
+	uint32_t version;
+	int err;
 
 	(void)call;
+	if (strchr(child, ':')) {
+		err = find_observed(vfs, dir->a, child, &version);
+		if (err == 0)
+			observed_node(dir->a, version, ret);
+		return err;
+	}
+	err = run_input_find(vfs->store, dir->a, slice_str(child), &in);
 	if (err == 0)
 		input_node(dir->a, in.slot, child, ret);
 	return err;
 }
 
+/* Roles by name, then what was only observed in the order in which it was logged. */
 int inputs_next(struct vfs *vfs, struct node *dir, const char *after, struct buf *ret_name,
 		struct node *ret)
 {
 	AUTO(input_release) struct input in = { 0 };
-	int more = run_input_next(vfs->store, dir->a, slice_str(after), &in, ret_name);
+	struct version v;
+	int more;
 
+	if (strchr(after, ':')) {
+		more = version_find_label(vfs->store, after, &v);
+		if (more < 0)
+			return more == -ENOENT ? 0 : more;
+		return next_observed(vfs, dir->a, v.id, ret_name, ret);
+	}
+	more = run_input_next(vfs->store, dir->a, slice_str(after), &in, ret_name);
+	if (more == 0)
+		return next_observed(vfs, dir->a, 0, ret_name, ret);
 	if (more > 0)
 		input_node(dir->a, in.slot, buf_str(ret_name), ret);
 	return more;
@@ -69,13 +140,14 @@ static int find_slot(struct vfs *vfs, struct node *node, struct input *ret)
 	return -ENOENT;
 }
 
-int input_target(struct vfs *vfs, struct node *node, struct buf *ret)
+int input_target(struct vfs *vfs, const struct vfs_call *call, struct node *node, struct buf *ret)
 {
 	AUTO(input_release) struct input in = { 0 };
 	autofree char *name = NULL;
 	struct version v;
 	int err = find_slot(vfs, node, &in);
 
+	(void)call;
 	if (err == 0)
 		err = version_get_by_id(vfs->store, in.version, &v);
 	if (err < 0)
@@ -97,7 +169,12 @@ static int inputs_symlink(struct vfs *vfs, const struct vfs_call *call, struct n
 static int inputs_unlink(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 			 const char *name)
 {
+	uint32_t version;
+
 	(void)call;
+	/* What happened cannot be taken back. */
+	if (strchr(name, ':'))
+		return find_observed(vfs, dir->a, name, &version) == 0 ? -EPERM : -ENOENT;
 	return run_remove_input(vfs->store, dir->a, slice_str(name));
 }
 

@@ -54,20 +54,10 @@ static void ended_node(uint32_t run, const struct draft *draft, const char *name
 /* <name>:v<N>, if the run has logged it. */
 static int find_logged(struct vfs *vfs, uint32_t run, const char *child, struct node *ret)
 {
-	AUTO(collection_release) struct collection c = { 0 };
-	const char *colon = strchr(child, ':');
 	struct version v;
 	struct edge edge;
-	uint32_t number;
-	int err;
+	int err = version_find_label(vfs->store, child, &v);
 
-	if (!colon)
-		return -ENOENT;
-	err = version_name_parse(slice_str(colon + 1), &number);
-	if (err == 0)
-		err = collection_find(vfs->store, slice(child, (size_t)(colon - child)), &c);
-	if (err == 0)
-		err = version_get(vfs->store, c.id, number, &v);
 	if (err == 0)
 		err = edge_get(vfs->store->kv, EDGE_RUN_LOGGED, run, v.id, &edge);
 	if (err == 0)
@@ -259,12 +249,14 @@ int outputs_list(struct vfs *vfs, struct node *dir, struct listing **ret)
 	return 0;
 }
 
-int logged_target(struct vfs *vfs, struct node *node, struct buf *ret)
+int run_version_target(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		       struct buf *ret)
 {
 	autofree char *name = NULL;
 	struct version v;
 	int err = version_get_by_id(vfs->store, node->b, &v);
 
+	(void)call;
 	if (err < 0)
 		return err;
 	name = version_collection_name(vfs->store, &v);
@@ -272,13 +264,14 @@ int logged_target(struct vfs *vfs, struct node *node, struct buf *ret)
 	return 0;
 }
 
-int ended_target(struct vfs *vfs, struct node *node, struct buf *ret)
+int ended_target(struct vfs *vfs, const struct vfs_call *call, struct node *node, struct buf *ret)
 {
 	autofree char *name = NULL;
 	struct draft draft;
 	struct version v;
 	int err = run_draft_find(vfs->store, node->a, slice_str(node->name), &draft);
 
+	(void)call;
 	if (err == 0)
 		err = version_get_by_id(vfs->store, draft.version, &v);
 	if (err < 0)

@@ -8,6 +8,7 @@
 #include "core/draft.h"
 #include "core/publish.h"
 #include "core/run.h"
+#include "core/watch.h"
 
 #include <stdio.h>
 
@@ -53,9 +54,14 @@ static int runs_mkdir(struct vfs *vfs, const struct vfs_call *call, struct node 
 		      const char *name, mode_t mode, struct node *ret)
 {
 	uint32_t id;
-	int err = run_create(vfs->store, slice_str(name), call->uid, call->gid, mode, &id);
+	struct caller caller;
+	/* A run that is started from inside another is its child. */
+	int err = vfs_caller(vfs, call, &caller);
 
 	(void)dir;
+	if (err == 0)
+		err = run_create(vfs->store, slice_str(name), call->uid, call->gid, mode,
+				 caller.run, &id);
 	if (err == 0)
 		run_node(id, ret);
 	return err;
@@ -241,12 +247,13 @@ static uint64_t child_ino(uint32_t run, const struct node_kind *kind)
 }
 
 /* What the kernel knows of the run's directories is of its state before; drafts became links. */
-static void forget_state(struct vfs *vfs, uint32_t run)
+void run_state_changed(struct vfs *vfs, uint32_t run)
 {
 	AUTO(buf_release) struct buf name = BUF_INIT;
 	uint64_t outputs = child_ino(run, &kind_outputs);
 	struct draft draft;
 
+	watch_run_changed(vfs->store->watch, run);
 	while (run_draft_next(vfs->store, run, buf_slice(&name), &draft, &name) > 0)
 		vfs_forget_name(vfs, outputs, buf_str(&name));
 	/*
@@ -283,14 +290,15 @@ static void forget_written(struct vfs *vfs, uint32_t run)
 	}
 }
 
-static int set_state(struct vfs *vfs, uint32_t run, enum run_state state)
+static int set_state(struct vfs *vfs, uint32_t run, enum run_state state,
+		     const struct run_end *end)
 {
 	int err;
 
 	/* What a mapping has had written to it so far is the draft's; the rest will not be. */
 	forget_written(vfs, run);
 	vfs_settle(vfs);
-	err = run_set_state(vfs->store, run, state);
+	err = run_set_ended(vfs->store, run, state, end);
 	if (err == 0)
 		forget_written(vfs, run);
 	return err;
@@ -303,19 +311,53 @@ int state_accept(struct vfs *vfs, const struct vfs_call *call, struct node *node
 	struct publish_request finish = { .run = node->a, .cred = &cred,
 					  .stop = call->interrupted };
 	struct slice word = next_word(&text);
+	struct run_end end = { 0 };
 	enum run_state state;
+	bool more = false;
 	int err;
 
 	if (word.len == 0 && text.len == 0)
 		return 0;
-	if (run_state_parse(word, &state) < 0 || next_word(&text).len > 0)
+	if (run_state_parse(word, &state) < 0)
 		return refuse_command(vfs, node->a, "not a state", word);
+	for (; (word = next_word(&text)).len > 0; more = true)
+		if (state == RUN_RUNNING || run_end_parse(word, &end) < 0)
+			return refuse_command(vfs, node->a, "not how a run ends", word);
+	finish.end = more ? &end : NULL;
 	err = state == RUN_FINISHED ? publish(vfs->store, &finish) :
-				      set_state(vfs, node->a, state);
+				      set_state(vfs, node->a, state, finish.end);
 	if (err < 0)
 		return err;
-	forget_state(vfs, node->a);
+	run_state_changed(vfs, node->a);
 	/* Whoever sees the new state sees what came of it. */
 	vfs_settle(vfs);
+	return 0;
+}
+
+int procs_render(struct vfs *vfs, struct node *node, struct buf *ret)
+{
+	watch_list(vfs->store->watch, node->a, ret);
+	return 0;
+}
+
+/* A process a line, by the number that it has for the caller. */
+int procs_accept(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		 struct slice text)
+{
+	struct cred cred = vfs_cred(call);
+	struct slice word;
+
+	while ((word = next_word(&text)).len > 0) {
+		autofree char *digits = xstrndup(word.data, word.len);
+		char *end;
+		long number = strtol(digits, &end, 10);
+		int err;
+
+		if (*end != '\0' || number <= 0 || number > INT32_MAX)
+			return refuse_command(vfs, node->a, "not a process number", word);
+		err = watch_register(vfs->store->watch, node->a, &cred, call->pid, (pid_t)number);
+		if (err < 0)
+			return err;
+	}
 	return 0;
 }

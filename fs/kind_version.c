@@ -89,12 +89,14 @@ int version_info_render(struct vfs *vfs, struct node *node, struct buf *ret)
 	return err < 0 ? err : document_version(vfs->store, &v, ret);
 }
 
-int producer_target(struct vfs *vfs, struct node *node, struct buf *ret)
+int producer_target(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		    struct buf *ret)
 {
 	AUTO(run_release) struct run run = { 0 };
 	struct version v;
 	int err = version_get_by_id(vfs->store, node->a, &v);
 
+	(void)call;
 	if (err == 0)
 		err = run_get(vfs->store, v.run, &run);
 	if (err == 0)
@@ -102,11 +104,13 @@ int producer_target(struct vfs *vfs, struct node *node, struct buf *ret)
 	return err;
 }
 
-int version_run_target(struct vfs *vfs, struct node *node, struct buf *ret)
+int version_run_target(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		       struct buf *ret)
 {
 	AUTO(run_release) struct run run = { 0 };
 	int err = run_get(vfs->store, node->b, &run);
 
+	(void)call;
 	if (err == 0)
 		buf_printf(ret, "../../../../runs/%s", run.name);
 	return err;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include "command_run.h"
 #include "conf/conf.h"
 #include "core/store.h"
 #include "mount.h"
@@ -28,6 +29,9 @@ static const struct command commands[] = {
 	{ "mount", MOUNT_USAGE,
 	  "mount a store, which is created if there is none; --print lists its tree instead",
 	  mount_main },
+	{ "run", RUN_USAGE,
+	  "run a command as a run: what it reads and writes becomes lineage; run --help says more",
+	  run_main },
 	{ "help", "help", "print this", help_main },
 	{ "version", "version", "print the versions of lineagefs, libfuse and the store",
 	  version_main },

@@ -25,10 +25,18 @@ enum ino_class {
 	INO_CONSUMER,	/* version, run */
 	INO_INPUT,	/* run, slot of the input */
 	INO_LOGGED,	/* run, version */
+	INO_OBSERVED,	/* run, version */
 	INO_ENDED,	/* run, slot of the draft */
 	INO_CONTENT,	/* number of the version's first, plus ordinal */
 	INO_DRAFT,	/* inode of the backing file */
+	INO_VIEW,	 /* run, 0 */
+	INO_VIEW_COLLECTION, /* run, collection */
+	INO_VIEW_LATEST,     /* run, collection */
+	INO_VIEW_VERSION,    /* run, version; its files are INO_CONTENT */
+	INO_VIEW_INFO,	     /* run, version */
+	INO_VIEW_SUMS,	     /* run, version */
 	INO_DRAFT_LATE, /* a counter: the backing inode's number was taken */
+	INO_RUN_TAG,	/* run, slot of the tag */
 };
 
 #define INO_ID_BITS 29
@@ -112,6 +120,7 @@ struct node_kind {
 	mode_t type;	  /* S_IFDIR, S_IFREG or S_IFLNK; drafts: 0, attr says */
 	bool sealed;	  /* never changes: editing is EROFS, attributes are kept for ever */
 	bool volatile_name; /* the name may go without the kernel's doing */
+	bool unlisted;	    /* a fixed child that is found, not listed */
 	bool slow;	  /* accept may take long */
 
 	/*
@@ -133,7 +142,9 @@ struct node_kind {
 	/* VFS_SET_MODE, _UID, _GID; drafts all. */
 	int (*set_attr)(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 			struct handle *handle, const struct stat *set, unsigned what);
-	int (*target)(struct vfs *vfs, struct node *node, struct buf *ret);
+	/* What a link shows may depend on who asks. */
+	int (*target)(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		      struct buf *ret);
 	int (*render)(struct vfs *vfs, struct node *node, struct buf *ret);
 	/*
 	 * Text was written: the whole of it, or with commands set what one write(2) brought. Checks
@@ -142,6 +153,11 @@ struct node_kind {
 	int (*accept)(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 		      struct slice text);
 	bool commands;
+	/*
+	 * May a text that was written so far be the start of a longer one? Then it is not accepted,
+	 * nor refused, before more is written or it is flushed.
+	 */
+	bool (*unfinished)(struct slice text);
 	/* Opens data; without it render and accept make a text file. */
 	int (*open)(struct vfs *vfs, const struct vfs_call *call, struct node *node, int flags,
 		    struct vfs_open *ret);

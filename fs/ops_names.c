@@ -257,16 +257,32 @@ static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *set, int to_
 	jobs_start(&ops_of(req)->jobs, &s->job, set_attr_patiently);
 }
 
-static void on_readlink(fuse_req_t req, fuse_ino_t ino)
+static int read_link(fuse_req_t req, const struct vfs_call *call, fuse_ino_t ino)
 {
 	AUTO(buf_release) struct buf target = BUF_INIT;
-	struct vfs_call call = call_of(req);
-	int err = vfs_readlink(vfs_of(req), &call, ino, &target);
+	int err = vfs_readlink(vfs_of(req), call, ino, &target);
 
+	if (err == VFS_PATIENCE)
+		return err;
+	ops_end_patience(req, call);
 	if (err)
 		reply_status(req, err);
 	else
 		fuse_reply_readlink(req, buf_str(&target));
+	return 0;
+}
+
+static void read_link_patiently(struct patient_request *r)
+{
+	read_link(r->req, &r->call, r->ino);
+}
+
+static void on_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct vfs_call call = call_of(req);
+
+	if (read_link(req, &call, ino) == VFS_PATIENCE)
+		ops_be_patient(req, ino, "", 0, NULL, read_link_patiently);
 }
 
 static void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
@@ -279,14 +295,31 @@ static void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	reply_entry(req, err, &entry);
 }
 
+static int make_directory(fuse_req_t req, const struct vfs_call *call, fuse_ino_t parent,
+			  const char *name, mode_t mode)
+{
+	struct vfs_entry entry;
+	int err = vfs_mkdir(vfs_of(req), call, parent, name, mode, &entry);
+
+	if (err == VFS_PATIENCE)
+		return err;
+	ops_end_patience(req, call);
+	note_refused(req, "mkdir", parent, name, slice("", 0), err);
+	reply_entry(req, err, &entry);
+	return 0;
+}
+
+static void make_directory_patiently(struct patient_request *r)
+{
+	make_directory(r->req, &r->call, r->ino, r->name, r->mode);
+}
+
 static void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct vfs_call call = call_of(req);
-	struct vfs_entry entry;
-	int err = vfs_mkdir(vfs_of(req), &call, parent, name, mode, &entry);
 
-	note_refused(req, "mkdir", parent, name, slice("", 0), err);
-	reply_entry(req, err, &entry);
+	if (make_directory(req, &call, parent, name, mode) == VFS_PATIENCE)
+		ops_be_patient(req, parent, name, mode, NULL, make_directory_patiently);
 }
 
 static void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)

@@ -13,6 +13,7 @@ const struct node_kind kind_root = {
 		{ "_status.json", &kind_status },
 		{ "artifacts", &kind_collections },
 		{ "runs", &kind_runs },
+		{ "view", &kind_views },
 		{ NULL, NULL },
 	},
 	.attr = root_attr,
@@ -209,11 +210,18 @@ const struct node_kind kind_run = {
 	.name = "run",
 	.type = S_IFDIR,
 	.fixed = (const struct node_fixed[]){
+		{ "config.json", &kind_config },
+		{ "console.log", &kind_console },
 		{ "info.json", &kind_run_info },
 		{ "inputs", &kind_inputs },
+		{ "job_type", &kind_job_type },
 		{ "log", &kind_run_log },
+		{ "metadata.json", &kind_metadata },
 		{ "outputs", &kind_outputs },
+		{ "procs", &kind_procs },
+		{ "rerun.sh", &kind_rerun },
 		{ "state", &kind_state },
+		{ "tags", &kind_run_tags },
 		{ NULL, NULL },
 	},
 	.parent = run_parent,
@@ -248,6 +256,77 @@ const struct node_kind kind_state = {
 	.accept = state_accept,
 };
 
+const struct node_kind kind_procs = {
+	.name = "procs",
+	.type = S_IFREG,
+	.slow = true,
+	.commands = true,
+	.attr = run_text_attr,
+	.render = procs_render,
+	.accept = procs_accept,
+};
+
+const struct node_kind kind_job_type = {
+	.name = "job_type",
+	.type = S_IFREG,
+	.attr = run_note_attr,
+	.render = job_type_render,
+	.accept = job_type_accept,
+};
+
+const struct node_kind kind_config = {
+	.name = "config.json",
+	.type = S_IFREG,
+	.slow = true, /* a large text that comes in small pieces is parsed at each */
+	.attr = run_text_attr,
+	.render = config_render,
+	.accept = config_accept,
+	.unfinished = json_unfinished,
+};
+
+const struct node_kind kind_metadata = {
+	.name = "metadata.json",
+	.type = S_IFREG,
+	.slow = true,
+	.attr = run_text_attr,
+	.render = metadata_render,
+	.accept = metadata_accept,
+	.unfinished = json_unfinished,
+};
+
+const struct node_kind kind_console = {
+	.name = "console.log",
+	.type = S_IFREG,
+	.attr = console_log_attr,
+	.set_attr = console_log_set_attr,
+	.open = console_log_open,
+};
+
+const struct node_kind kind_rerun = {
+	.name = "rerun.sh",
+	.type = S_IFREG,
+	.attr = rerun_attr,
+	.render = rerun_render,
+};
+
+/* /runs/<run>/tags */
+const struct node_kind kind_run_tags = {
+	.name = "tags",
+	.type = S_IFDIR,
+	.find = run_tags_find,
+	.next = run_tags_next,
+	.attr = run_note_attr,
+	.edit = &run_tags_edit,
+};
+
+const struct node_kind kind_run_tag = {
+	.name = "tags/<tag>",
+	.type = S_IFREG,
+	.attr = run_tag_attr,
+	.render = run_tag_render,
+	.accept = run_tag_accept,
+};
+
 /* /runs/<run>/inputs */
 const struct node_kind kind_inputs = {
 	.name = "inputs",
@@ -265,6 +344,14 @@ const struct node_kind kind_input = {
 	.target = input_target,
 };
 
+const struct node_kind kind_observed = {
+	.name = "inputs/<name>:v<N>",
+	.type = S_IFLNK,
+	.volatile_name = true, /* the run may declare it after all */
+	.attr = run_link_attr,
+	.target = run_version_target,
+};
+
 /* /runs/<run>/outputs: drafts, and links to what was logged */
 const struct node_kind kind_outputs = {
 	.name = "outputs",
@@ -280,7 +367,7 @@ const struct node_kind kind_logged = {
 	.type = S_IFLNK,
 	.sealed = true,
 	.attr = run_link_attr,
-	.target = logged_target,
+	.target = run_version_target,
 };
 
 const struct node_kind kind_ended = {
@@ -304,4 +391,63 @@ const struct node_kind kind_draft = {
 	.edit = &draft_edit,
 	.xattrs = &draft_xattrs,
 	.release = draft_release,
+};
+
+/* /view: what is below counts as the run's reading, whoever reads */
+const struct node_kind kind_views = {
+	.name = "view",
+	.type = S_IFDIR,
+	.unlisted = true,
+	.find = views_find,
+	.attr = views_attr,
+};
+
+/* /view/<run>: /artifacts as that run sees it */
+const struct node_kind kind_view = {
+	.name = "view/<run>",
+	.type = S_IFDIR,
+	.sealed = true,
+	.find = view_find,
+	.next = view_next,
+	.attr = view_attr,
+};
+
+const struct node_kind kind_view_collection = {
+	.name = "collection in a view",
+	.type = S_IFDIR,
+	.sealed = true,
+	.find = view_collection_find, /* latest, v0, v1, ... */
+	.next = view_collection_next,
+	.attr = view_collection_attr,
+};
+
+const struct node_kind kind_view_latest = {
+	.name = "latest in a view",
+	.type = S_IFLNK,
+	.attr = view_latest_attr,
+	.target = view_latest_target,
+};
+
+const struct node_kind kind_view_version = {
+	.name = "version in a view",
+	.type = S_IFDIR,
+	.sealed = true,
+	.find = view_version_find, /* SHA256SUMS, files, info.json */
+	.next = view_version_next,
+	.attr = version_attr,
+};
+
+const struct node_kind kind_view_sums = {
+	.name = "SHA256SUMS in a view",
+	.type = S_IFREG,
+	.sealed = true,
+	.attr = sums_attr,
+	.render = sums_render,
+};
+
+const struct node_kind kind_view_info = {
+	.name = "info.json in a view",
+	.type = S_IFREG,
+	.attr = version_text_attr,
+	.render = version_info_render,
 };

@@ -15,7 +15,11 @@ extern const struct node_kind kind_version, kind_producer, kind_producers, kind_
 extern const struct node_kind kind_content_root, kind_content_directory, kind_content_file,
 	kind_content_link;
 extern const struct node_kind kind_runs, kind_run, kind_inputs, kind_input, kind_outputs,
-	kind_logged, kind_ended, kind_run_log, kind_state, kind_run_info;
+	kind_logged, kind_ended, kind_run_log, kind_state, kind_run_info, kind_procs, kind_observed;
+extern const struct node_kind kind_views, kind_view, kind_view_collection, kind_view_latest,
+	kind_view_version, kind_view_sums, kind_view_info;
+extern const struct node_kind kind_job_type, kind_config, kind_metadata, kind_rerun, kind_run_tags,
+	kind_run_tag, kind_console;
 extern const struct node_kind kind_draft;
 
 #define HOOK_FIND(name)                                                                  \
@@ -31,6 +35,9 @@ extern const struct node_kind kind_draft;
 	int name(struct vfs *vfs, const struct vfs_call *call, struct node *node,        \
 		 struct handle *handle, const struct stat *set, unsigned what)
 #define HOOK_TEXT(name) int name(struct vfs *vfs, struct node *node, struct buf *ret)
+#define HOOK_TARGET(name)                                                                \
+	int name(struct vfs *vfs, const struct vfs_call *call, struct node *node,        \
+		 struct buf *ret)
 #define HOOK_ACCEPT(name)                                                                \
 	int name(struct vfs *vfs, const struct vfs_call *call, struct node *node,        \
 		 struct slice text)
@@ -60,7 +67,7 @@ HOOK_ACCEPT(collection_type_accept);
 HOOK_TEXT(collection_description_render);
 HOOK_ACCEPT(collection_description_accept);
 HOOK_ATTR(latest_attr);
-HOOK_TEXT(latest_target);
+HOOK_TARGET(latest_target);
 
 /* kind_version.c */
 HOOK_PARENT(version_parent);
@@ -68,12 +75,12 @@ HOOK_ATTR(version_attr);
 HOOK_ATTR(version_text_attr);
 HOOK_ATTR(version_link_attr);
 HOOK_ATTR(sums_attr);
-HOOK_TEXT(producer_target);
+HOOK_TARGET(producer_target);
 HOOK_FIND(producers_find);
 HOOK_NEXT(producers_next);
 HOOK_FIND(consumers_find);
 HOOK_NEXT(consumers_next);
-HOOK_TEXT(version_run_target);
+HOOK_TARGET(version_run_target);
 HOOK_TEXT(version_info_render);
 HOOK_TEXT(sums_render);
 
@@ -83,7 +90,7 @@ HOOK_PARENT(content_parent);
 HOOK_LIST(content_list);
 HOOK_ATTR(content_root_attr);
 HOOK_ATTR(content_attr);
-HOOK_TEXT(content_target);
+HOOK_TARGET(content_target);
 HOOK_OPEN(content_open);
 void content_release(struct node *node);
 
@@ -102,18 +109,59 @@ HOOK_TEXT(run_log_render);
 HOOK_ACCEPT(run_log_accept);
 HOOK_TEXT(state_render);
 HOOK_ACCEPT(state_accept);
+HOOK_TEXT(procs_render);
+HOOK_ACCEPT(procs_accept);
+/* Tells the kernel what the end of a run changed, and who watches over its processes. */
+void run_state_changed(struct vfs *vfs, uint32_t run);
+
+/* kind_view.c */
+HOOK_FIND(views_find);
+HOOK_ATTR(views_attr);
+HOOK_FIND(view_find);
+HOOK_NEXT(view_next);
+HOOK_ATTR(view_attr);
+HOOK_FIND(view_collection_find);
+HOOK_NEXT(view_collection_next);
+HOOK_ATTR(view_collection_attr);
+HOOK_ATTR(view_latest_attr);
+HOOK_TARGET(view_latest_target);
+HOOK_FIND(view_version_find);
+HOOK_NEXT(view_version_next);
+
+/* kind_run_files.c */
+HOOK_ATTR(run_note_attr);
+HOOK_TEXT(job_type_render);
+HOOK_ACCEPT(job_type_accept);
+HOOK_TEXT(config_render);
+HOOK_ACCEPT(config_accept);
+HOOK_TEXT(metadata_render);
+HOOK_ACCEPT(metadata_accept);
+bool json_unfinished(struct slice text);
+HOOK_ATTR(rerun_attr);
+HOOK_TEXT(rerun_render);
+HOOK_FIND(run_tags_find);
+HOOK_NEXT(run_tags_next);
+extern const struct node_edit run_tags_edit;
+HOOK_ATTR(run_tag_attr);
+HOOK_TEXT(run_tag_render);
+HOOK_ACCEPT(run_tag_accept);
+
+/* kind_console.c */
+HOOK_ATTR(console_log_attr);
+HOOK_SET_ATTR(console_log_set_attr);
+HOOK_OPEN(console_log_open);
 
 /* kind_inputs.c */
 HOOK_FIND(inputs_find);
 HOOK_NEXT(inputs_next);
-HOOK_TEXT(input_target);
+HOOK_TARGET(input_target);
 extern const struct node_edit inputs_edit;
 
 /* kind_outputs.c */
 HOOK_FIND(outputs_find);
 HOOK_LIST(outputs_list);
-HOOK_TEXT(logged_target);
-HOOK_TEXT(ended_target);
+HOOK_TARGET(run_version_target);
+HOOK_TARGET(ended_target);
 extern const struct node_edit outputs_edit;
 
 /* kind_draft.c, draft_edit.c, draft_file.c */
@@ -122,7 +170,7 @@ HOOK_PARENT(draft_parent);
 HOOK_LIST(draft_list);
 HOOK_ATTR(draft_attr);
 HOOK_SET_ATTR(draft_set_attr);
-HOOK_TEXT(draft_target);
+HOOK_TARGET(draft_target);
 HOOK_OPEN(draft_open);
 extern const struct node_edit draft_edit;
 extern const struct node_xattrs draft_xattrs;

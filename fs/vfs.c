@@ -3,12 +3,18 @@
 #include "tree.h"
 
 #include "core/log.h"
+#include "core/watch.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 
 /* How long the kernel keeps what others than itself change, seconds. */
 #define SHORT 1.0
+
+static void on_run_changed(void *arg, uint32_t run)
+{
+	run_state_changed(arg, run);
+}
 
 int vfs_new(struct store *store, struct vfs **ret)
 {
@@ -20,6 +26,7 @@ int vfs_new(struct store *store, struct vfs **ret)
 	draft_directories_init(&vfs->draft_directories);
 	vfs->owner = geteuid();
 	vfs->owner_group = getegid();
+	watch_on_change(store->watch, on_run_changed, vfs);
 	/* The kernel never looks the root up: its first lookup is never given back. */
 	node_put(vfs->nodes, node_intern(vfs->nodes, &root));
 	*ret = vfs;
@@ -33,6 +40,7 @@ void vfs_set_notify(struct vfs *vfs, const struct vfs_notify *notify)
 
 void vfs_free(struct vfs *vfs)
 {
+	watch_on_change(vfs->store->watch, NULL, NULL);
 	node_table_free(vfs->nodes);
 	draft_directories_release(&vfs->draft_directories);
 	free(vfs);
@@ -91,6 +99,28 @@ struct cred vfs_cred(const struct vfs_call *call)
 			      .pid = call->pid };
 }
 
+int vfs_caller(struct vfs *vfs, const struct vfs_call *call, struct caller *ret)
+{
+	struct cred cred = vfs_cred(call);
+
+	if (call->patient)
+		caller_find(vfs->store, &cred, ret);
+	else if (!caller_known(vfs->store, &cred, ret))
+		return VFS_PATIENCE;
+	return 0;
+}
+
+uint32_t vfs_caller_run(struct vfs *vfs, const struct vfs_call *call)
+{
+	struct caller caller;
+	struct cred cred;
+
+	if (!call)
+		return 0;
+	cred = vfs_cred(call);
+	return caller_known(vfs->store, &cred, &caller) ? caller.run : 0;
+}
+
 void node_fixed_child(const struct node *dir, size_t index, struct node *ret)
 {
 	enum ino_class class = (enum ino_class)(dir->ino >> INO_NUMBER_BITS);
@@ -141,13 +171,14 @@ int vfs_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir, con
 }
 
 /* The size of what has no file behind it is that of its text. */
-static int text_size(struct vfs *vfs, struct node *node, struct stat *st)
+static int text_size(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		     struct stat *st)
 {
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	int err = 0;
 
 	if (node->kind->target)
-		err = node->kind->target(vfs, node, &text);
+		err = node->kind->target(vfs, call, node, &text);
 	else if (node->kind->render)
 		err = node->kind->render(vfs, node, &text);
 	st->st_size = (off_t)text.len;
@@ -166,7 +197,8 @@ static double attr_ttl(const struct node_kind *kind)
 	return kind->type == 0 ? SHORT : 0;
 }
 
-int vfs_attr(struct vfs *vfs, struct node *node, struct stat *ret, double *ret_ttl)
+int vfs_attr(struct vfs *vfs, const struct vfs_call *call, struct node *node, struct stat *ret,
+	     double *ret_ttl)
 {
 	const struct node_kind *kind = node->kind;
 	struct stat st = {
@@ -181,7 +213,7 @@ int vfs_attr(struct vfs *vfs, struct node *node, struct stat *ret, double *ret_t
 	int err = kind->attr(vfs, node, &st);
 
 	if (err == 0 && st.st_size < 0)
-		err = kind->type == S_IFDIR ? (st.st_size = 0) : text_size(vfs, node, &st);
+		err = kind->type == S_IFDIR ? (st.st_size = 0) : text_size(vfs, call, node, &st);
 	if (err < 0)
 		return err;
 	if (kind->type != 0) {
@@ -198,9 +230,10 @@ int vfs_attr(struct vfs *vfs, struct node *node, struct stat *ret, double *ret_t
 }
 
 /* The entry of a node that is in the table; takes its lookup back on failure. */
-static int fill_entry(struct vfs *vfs, struct node *node, struct vfs_entry *ret)
+static int fill_entry(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+		      struct vfs_entry *ret)
 {
-	int err = vfs_attr(vfs, node, &ret->attr, &ret->attr_ttl);
+	int err = vfs_attr(vfs, call, node, &ret->attr, &ret->attr_ttl);
 
 	ret->entry_ttl = node->kind->volatile_name ? 0 : VFS_FOREVER;
 	if (err < 0)
@@ -209,9 +242,10 @@ static int fill_entry(struct vfs *vfs, struct node *node, struct vfs_entry *ret)
 	return err;
 }
 
-int vfs_enter(struct vfs *vfs, struct node *spec, struct vfs_entry *ret)
+int vfs_enter(struct vfs *vfs, const struct vfs_call *call, struct node *spec,
+	      struct vfs_entry *ret)
 {
-	return fill_entry(vfs, node_intern(vfs->nodes, spec), ret);
+	return fill_entry(vfs, call, node_intern(vfs->nodes, spec), ret);
 }
 
 /* A node for the time of a call. */
@@ -247,7 +281,7 @@ int vfs_lookup(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, co
 	if (!dir.node)
 		return -ESTALE;
 	err = vfs_find(vfs, call, dir.node, name, &spec);
-	return err < 0 ? err : vfs_enter(vfs, &spec, ret);
+	return err < 0 ? err : vfs_enter(vfs, call, &spec, ret);
 }
 
 void vfs_forget(struct vfs *vfs, uint64_t ino, uint64_t lookups)
@@ -261,9 +295,8 @@ int vfs_getattr(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, stru
 {
 	USE(use, vfs, ino);
 
-	(void)call;
 	(void)handle;
-	return use.node ? vfs_attr(vfs, use.node, ret, ret_ttl) : -ESTALE;
+	return use.node ? vfs_attr(vfs, call, use.node, ret, ret_ttl) : -ESTALE;
 }
 
 /*
@@ -289,17 +322,20 @@ int vfs_setattr(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, stru
 		err = use.node->kind->set_attr(vfs, call, use.node, handle, set, what);
 	else
 		err = set_text_attr(vfs, call, use.node, handle, set, what);
-	return err < 0 ? err : vfs_attr(vfs, use.node, ret, ret_ttl);
+	return err < 0 ? err : vfs_attr(vfs, call, use.node, ret, ret_ttl);
 }
 
 int vfs_readlink(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, struct buf *ret)
 {
 	USE(use, vfs, ino);
+	struct vfs_call follow = *call;
 
-	(void)call;
+	follow.follows = true;
 	if (!use.node)
 		return -ESTALE;
-	return use.node->kind->target ? use.node->kind->target(vfs, use.node, ret) : -EINVAL;
+	if (!use.node->kind->target)
+		return -EINVAL;
+	return use.node->kind->target(vfs, &follow, use.node, ret);
 }
 
 /* The hook of a directory's edits, or its refusal. */
@@ -316,9 +352,10 @@ static bool is_fixed(const struct node *dir, const char *name)
 	return false;
 }
 
-static int enter_if(struct vfs *vfs, int err, struct node *spec, struct vfs_entry *ret)
+static int enter_if(struct vfs *vfs, const struct vfs_call *call, int err, struct node *spec,
+		    struct vfs_entry *ret)
 {
-	return err < 0 ? err : vfs_enter(vfs, spec, ret);
+	return err < 0 ? err : vfs_enter(vfs, call, spec, ret);
 }
 
 int vfs_mknod(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, const char *name,
@@ -334,8 +371,8 @@ int vfs_mknod(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, con
 		return -EPERM;
 	if (!EDIT(dir.node, mknod))
 		return node_refuse(dir.node);
-	return enter_if(vfs, EDIT(dir.node, mknod)(vfs, call, dir.node, name, mode, &spec), &spec,
-			ret);
+	return enter_if(vfs, call, EDIT(dir.node, mknod)(vfs, call, dir.node, name, mode, &spec),
+			&spec, ret);
 }
 
 int vfs_mkdir(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, const char *name,
@@ -348,8 +385,8 @@ int vfs_mkdir(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, con
 		return -ESTALE;
 	if (!EDIT(dir.node, mkdir))
 		return node_refuse(dir.node);
-	return enter_if(vfs, EDIT(dir.node, mkdir)(vfs, call, dir.node, name, mode, &spec), &spec,
-			ret);
+	return enter_if(vfs, call, EDIT(dir.node, mkdir)(vfs, call, dir.node, name, mode, &spec),
+			&spec, ret);
 }
 
 int vfs_symlink(struct vfs *vfs, const struct vfs_call *call, const char *target, uint64_t parent,
@@ -362,8 +399,9 @@ int vfs_symlink(struct vfs *vfs, const struct vfs_call *call, const char *target
 		return -ESTALE;
 	if (!EDIT(dir.node, symlink))
 		return node_refuse(dir.node);
-	return enter_if(vfs, EDIT(dir.node, symlink)(vfs, call, dir.node, name, target, &spec),
-			&spec, ret);
+	return enter_if(vfs, call,
+			EDIT(dir.node, symlink)(vfs, call, dir.node, name, target, &spec), &spec,
+			ret);
 }
 
 int vfs_link(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, uint64_t parent,
@@ -381,7 +419,7 @@ int vfs_link(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, uint64_
 	if (err < 0)
 		return err;
 	node_again(vfs->nodes, use.node);
-	return fill_entry(vfs, use.node, ret);
+	return fill_entry(vfs, call, use.node, ret);
 }
 
 static int remove_name(struct vfs *vfs, const struct vfs_call *call, uint64_t parent,
@@ -442,7 +480,7 @@ int vfs_create(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, co
 		return err;
 	node = open.handle->node;
 	node_hold(vfs->nodes, node);
-	err = fill_entry(vfs, node, ret);
+	err = fill_entry(vfs, call, node, ret);
 	if (err < 0) {
 		vfs_release(open.handle);
 		return err;
@@ -556,7 +594,7 @@ off_t vfs_lseek(struct handle *handle, off_t offset, int whence)
 		return at < 0 ? -errno : at;
 	}
 	/* No holes: all is data up to the end. */
-	if (vfs_attr(handle->vfs, handle->node, &st, NULL) < 0 || offset < 0 ||
+	if (vfs_attr(handle->vfs, NULL, handle->node, &st, NULL) < 0 || offset < 0 ||
 	    offset >= st.st_size)
 		return -ENXIO;
 	return whence == SEEK_HOLE ? st.st_size : offset;

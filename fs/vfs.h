@@ -6,8 +6,9 @@
  * is made up), which is also the kernel's node id; the root is VFS_ROOT. Every vfs_entry that an
  * operation returns counts as one lookup of its node, to be given back through vfs_forget().
  *
- * Results: 0 or a count, or -errno, always one that the user may see; but vfs_open(), vfs_create()
- * and vfs_setattr() may also answer VFS_PATIENCE to a call that is not patient.
+ * Results: 0 or a count, or -errno, always one that the user may see; but vfs_open(),
+ * vfs_create(), vfs_mkdir(), vfs_setattr() and vfs_readlink() may also answer VFS_PATIENCE to a call
+ * that is not patient.
  * Threads: everything may be called from any thread at any time.
  */
 #ifndef FS_VFS_H

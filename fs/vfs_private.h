@@ -4,7 +4,7 @@
 #ifndef FS_VFS_PRIVATE_H
 #define FS_VFS_PRIVATE_H
 
-#include "core/artifact.h"
+#include "core/caller.h"
 #include "handle.h"
 #include "node.h"
 #include "vfs.h"
@@ -38,6 +38,10 @@ struct vfs {
 
 /* The caller as core knows it. */
 struct cred vfs_cred(const struct vfs_call *call);
+/* The run of the caller; VFS_PATIENCE: ask again from a thread that may wait. */
+int vfs_caller(struct vfs *vfs, const struct vfs_call *call, struct caller *ret);
+/* The same for what is only nice to know: 0 if it is not at hand. call may be NULL. */
+uint32_t vfs_caller_run(struct vfs *vfs, const struct vfs_call *call);
 
 /* Tells the kernel to forget a name, or what it cached of a node. */
 void vfs_forget_name(struct vfs *vfs, uint64_t parent, const char *name);
@@ -46,9 +50,11 @@ void vfs_forget_cached(struct vfs *vfs, uint64_t ino);
 void vfs_settle(struct vfs *vfs);
 
 /* The attributes of a node, whole; how long they hold. */
-int vfs_attr(struct vfs *vfs, struct node *node, struct stat *ret, double *ret_ttl);
+int vfs_attr(struct vfs *vfs, const struct vfs_call *call, struct node *node, struct stat *ret,
+	     double *ret_ttl);
 /* Interns what find, next or an edit filled, and fills the entry: one lookup, no reference kept. */
-int vfs_enter(struct vfs *vfs, struct node *spec, struct vfs_entry *ret);
+int vfs_enter(struct vfs *vfs, const struct vfs_call *call, struct node *spec,
+	      struct vfs_entry *ret);
 /* Any name in a directory, fixed ones included. */
 int vfs_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir, const char *name,
 	     struct node *ret);

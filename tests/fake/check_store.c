@@ -158,7 +158,7 @@ static void check_equal(struct check *c, struct slice key, struct slice value)
 
 static void check_slots(struct check *c, const struct run *run)
 {
-	static const char kinds[] = { 'i', 'd' };
+	static const char kinds[] = { 'i', 'd', 'g' };
 	AUTO(buf_release) struct buf seen = BUF_INIT;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -171,12 +171,15 @@ static void check_slots(struct check *c, const struct run *run)
 		while (scan && kv_next(scan, &key, &value) > 0) {
 			AUTO(input_release) struct input input = { 0 };
 			struct draft draft = { 0 };
+			struct run_tag tag = { 0 };
 			uint32_t slot;
 
 			if (kinds[i] == 'i' ? decode_input(value, &input) :
-					      decode_draft(value, &draft))
+			    kinds[i] == 'd' ? decode_draft(value, &draft) :
+					      decode_run_tag(value, &tag))
 				continue;
-			slot = kinds[i] == 'i' ? input.slot : draft.slot;
+			slot = kinds[i] == 'i' ? input.slot :
+			       kinds[i] == 'd' ? draft.slot : tag.slot;
 			if (slot == 0 || slot >= run->next_slot ||
 			    (seen.len && memmem(seen.data, seen.len, &slot, sizeof(slot))))
 				wrong(c, "run %s: slot %u is used twice or not its own", run->name,
@@ -316,6 +319,85 @@ static void check_draft(struct check *c, struct slice key, struct slice value)
 		wrong(c, "run %s goes on, but a draft of it has ended", run.name);
 }
 
+/* ---- processes, views, drafts read by others ---- */
+
+static void check_process(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(process_row_release) struct process_row row = { 0 };
+
+	check_of_run(c, key, value);
+	if (decode_process_row(value, &row) < 0)
+		wrong(c, "a process of run %u cannot be read", key_u32_at(key, 1));
+}
+
+static void check_watched(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(run_release) struct run run = { 0 };
+	uint32_t id = key_u32_at(key, 1);
+	uint64_t slot;
+
+	if (decode_u64(value, &slot) < 0 || !has(c, KEY(process(id, (uint32_t)slot))))
+		wrong(c, "run %u is watched, but has no such process", id);
+	if (run_read(c->txn, id, &run) < 0 || run.state != RUN_RUNNING)
+		wrong(c, "run %u is watched, but not running", id);
+}
+
+static void check_pin(struct check *c, struct slice key, struct slice value)
+{
+	struct version v;
+	uint64_t version;
+
+	check_of_run(c, key, value);
+	if (decode_u64(value, &version) < 0 ||
+	    version_read_by_id(c->txn, (uint32_t)version, &v) < 0 ||
+	    v.collection != key_u32_at(key, 5))
+		wrong(c, "a pin of run %u leads nowhere", key_u32_at(key, 1));
+}
+
+static void check_view(struct check *c, struct slice key, struct slice value)
+{
+	struct version v;
+	uint64_t first;
+
+	check_of_run(c, key, value);
+	if (decode_u64(value, &first) < 0 ||
+	    version_read_by_id(c->txn, key_u32_at(key, 5), &v) < 0)
+		wrong(c, "the view of run %u has a version that is not there", key_u32_at(key, 1));
+}
+
+static void check_peek(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(buf_release) struct buf other = BUF_INIT;
+	char kind = *(const char *)key.data;
+	uint32_t a = key_u32_at(key, 1), b = key_u32_at(key, 5);
+	struct key far = kind == 'f' ? key_peeked_by(b, a) : key_peeked(b, a);
+	struct edge e;
+
+	check_of_run(c, key, value);
+	if (decode_edge(value, &e) < 0)
+		wrong(c, "an edge %c of run %u cannot be read", kind, a);
+	else if (!get(c, key_slice(&far), &other) || !slice_equal(buf_slice(&other), value))
+		wrong(c, "an edge %c from run %u to %u has no equal other side", kind, a, b);
+}
+
+static void check_unseen(struct check *c, struct slice key, struct slice value)
+{
+	struct version v;
+	uint64_t n;
+
+	if (decode_u64(value, &n) < 0 || version_read_by_id(c->txn, key_u32_at(key, 1), &v) < 0)
+		wrong(c, "opens of version %u, which is not there", key_u32_at(key, 1));
+}
+
+static void check_run_tag(struct check *c, struct slice key, struct slice value)
+{
+	struct run_tag tag;
+
+	check_of_run(c, key, value);
+	if (decode_run_tag(value, &tag) < 0)
+		wrong(c, "a tag of run %u cannot be read", key_u32_at(key, 1));
+}
+
 static void check_id_counter(struct check *c, struct slice key, struct slice value)
 {
 	uint64_t n;
@@ -346,12 +428,21 @@ static row_check *const rows[256] = {
 	['r'] = check_run_name,
 	['R'] = check_run,
 	['l'] = check_of_run,
+	['j'] = check_of_run,
+	['g'] = check_run_tag,
 	['i'] = check_input,
 	['e'] = check_edge,
 	['u'] = check_edge,
 	['o'] = check_edge,
 	['p'] = check_edge,
 	['d'] = check_draft,
+	['q'] = check_process,
+	['Q'] = check_watched,
+	['k'] = check_pin,
+	['w'] = check_view,
+	['f'] = check_peek,
+	['a'] = check_peek,
+	['U'] = check_unseen,
 	['h'] = check_known,
 	['t'] = check_page_digest,
 	['T'] = check_page,
@@ -413,6 +504,8 @@ static void check_unknown(struct check *c)
 	while (more >= 0 && (more = kv_next(scan, &key, &value)) > 0)
 		if (key.len == 0 || !rows[*(const uint8_t *)key.data])
 			wrong(c, "a key of no known kind");
+	if (!has(c, KEY(store("id"))))
+		wrong(c, "the store has no id");
 	if (more < 0)
 		wrong(c, "scanning everything: %s", strerror(-more));
 }

@@ -3,7 +3,7 @@
 # A test is a function test_xxx of a test_*.sh file. It runs in a process of its own, under `set
 # -e`, with these set: T (its empty folder, anybody may read it), STORE, MNT, LOG (paths in T, the
 # store and the mountpoint not made yet), LINEAGEFS (the binary), SYS and POSIX (sys.c and posix.c
-# built), PYTHON. What it starts it must name to own_pid; the runner ends that and unmounts what is
+# built), PYTHON, HERE (the folder of the tests). What it starts it must name to own_pid; the runner ends that and unmounts what is
 # below T. shellcheck shell=bash
 
 MNT=${T:?}/mnt

@@ -195,7 +195,7 @@ static inline uint32_t make_run_of(struct place *place, const char *name, uid_t 
 {
 	uint32_t id = 0;
 
-	assert_int_equal(run_create(place->store, slice_str(name), uid, uid, 0755, &id), 0);
+	assert_int_equal(run_create(place->store, slice_str(name), uid, uid, 0755, 0, &id), 0);
 	return id;
 }
 

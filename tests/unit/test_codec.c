@@ -307,10 +307,12 @@ static void runs_come_back(void **state)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT, again = BUF_INIT;
 	AUTO(run_release) struct run r = { 0 };
-	char name[] = "train-1", host[] = "node";
+	char name[] = "train-1", host[] = "node", type[] = "train", reason[] = "gone";
 	struct run in = {
 		.id = 9, .name = name, .state = RUN_CRASHED, .uid = 1, .gid = 2, .mode = 0755,
 		.created = 3, .ended = 4, .next_slot = 5, .host = host,
+		.job_type = type, .parent = 6, .has_exit_code = true, .exit_code = 255,
+		.signal = 9, .reason = reason,
 	};
 
 	(void)state;
@@ -319,8 +321,18 @@ static void runs_come_back(void **state)
 	assert_int_equal(decode_run(buf_slice(&b), &r), 0);
 	assert_int_equal(r.state, RUN_CRASHED);
 	assert_string_equal(r.host, host);
+	assert_string_equal(r.job_type, type);
+	assert_string_equal(r.reason, reason);
+	assert_true(r.parent == 6 && r.has_exit_code && r.exit_code == 255 && r.signal == 9);
 	encode_run(&again, &r);
 	assert_true(slice_equal(buf_slice(&b), buf_slice(&again)));
+	/* No exit code is not exit code 0. */
+	run_release(&r);
+	in.has_exit_code = false;
+	buf_reset(&b);
+	encode_run(&b, &in);
+	assert_int_equal(decode_run(buf_slice(&b), &r), 0);
+	assert_true(!r.has_exit_code && r.exit_code == 0);
 	/* A state that this program does not know. */
 	in.state = RUN_CRASHED + 1;
 	buf_reset(&b);

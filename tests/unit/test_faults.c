@@ -22,7 +22,7 @@ struct sweep {
 
 static int create(struct sweep *s)
 {
-	return run_create(s->place->store, slice_str("r"), 0, 0, 0755, &s->run);
+	return run_create(s->place->store, slice_str("r"), 0, 0, 0755, 0, &s->run);
 }
 
 static void replace_large(struct sweep *s, const char *name, unsigned seed)

@@ -403,10 +403,12 @@ static int del_row(struct kv_txn *txn, void *arg)
 	return kv_del(txn, row->space, buf_slice(&row->key));
 }
 
-/* May be missing without harm: counters, texts, what is known of files, and a way to find pages. */
+/*
+ * May be missing without harm: counters, texts, what is known of files, a way to find pages, pins.
+ */
 static bool may_go(const struct row *row)
 {
-	return row->space == KV_META && strchr("Ilht", row->key.data[0]);
+	return row->space == KV_META && strchr("Ilhtk", row->key.data[0]);
 }
 
 static void the_check_misses_every_row(void **state)

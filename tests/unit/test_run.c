@@ -7,14 +7,14 @@ static void runs_come_and_go(void **state)
 	struct place *place = *state;
 	uint32_t id = 0, again = 7;
 
-	assert_int_equal(run_create(place->store, slice_str("r"), 1000, 100, 02750, &id), 0);
+	assert_int_equal(run_create(place->store, slice_str("r"), 1000, 100, 02750, 0, &id), 0);
 	assert_int_equal(run_find(place->store, slice_str("r"), &run), 0);
 	assert_int_equal(run.id, id);
 	assert_int_equal(run.state, RUN_RUNNING);
 	assert_true(run.uid == 1000 && run.gid == 100 && run.mode == 0750 && run.ended == 0);
 	assert_true(run.created > 0 && run.host[0] != '\0');
-	assert_int_equal(run_create(place->store, slice_str("r"), 0, 0, 0755, &again), -EEXIST);
-	assert_int_equal(run_create(place->store, slice_str("_r"), 0, 0, 0755, &again), -EINVAL);
+	assert_int_equal(run_create(place->store, slice_str("r"), 0, 0, 0755, 0, &again), -EEXIST);
+	assert_int_equal(run_create(place->store, slice_str("_r"), 0, 0, 0755, 0, &again), -EINVAL);
 	assert_int_equal(again, 7);
 	assert_int_equal(run_find(place->store, slice_str("s"), &run), -ENOENT);
 	assert_int_equal(run_find(place->store, slice_str("../r"), &run), -ENOENT);

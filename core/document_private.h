@@ -1,0 +1,18 @@
+/*
+ * document_private.h - what the documents share. For document*.c alone.
+ */
+#ifndef CORE_DOCUMENT_PRIVATE_H
+#define CORE_DOCUMENT_PRIVATE_H
+
+#include "document.h"
+
+#include <jansson.h>
+
+json_t *json_time(uint64_t ns); /* RFC 3339, UTC; null for 0 */
+json_t *json_number(uint64_t n);
+json_t *json_digest(const struct digest *d);
+json_t *json_label(struct store *store, const struct version *v); /* "mnist:v3" */
+/* The text of a document, which is freed. */
+void json_finish(json_t *root, struct buf *ret);
+
+#endif
