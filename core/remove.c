@@ -1,7 +1,8 @@
 /*
- * remove.c - removing whole trees (remove_tree in directory.h). Users nest directories as deep as they
- * like, so depth costs neither stack nor descriptors: a directory that is not empty is emptied into
- * the top one, where its turn comes again, and what an interrupted removal leaves is as good as new.
+ * remove.c - removing whole trees (remove_tree in directory.h). Users nest directories as deep as
+ * they like, so depth costs neither stack nor descriptors: a directory that is not empty is emptied
+ * into the top one, where its turn comes again, and what an interrupted removal leaves is as good
+ * as new.
  */
 #include "directory.h"
 

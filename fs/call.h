@@ -19,8 +19,8 @@ struct handle; /* an open file or directory */
 #define VFS_FOREVER 1e9
 
 /*
- * Not for the user: the operation would take long, or must look into the caller, and the call is not
- * patient. Nothing was done; make it again patiently.
+ * Not for the user: the operation would take long, or must look into the caller, and the call is
+ * not patient. Nothing was done; make it again patiently.
  */
 #define VFS_PATIENCE (-EINPROGRESS)
 
@@ -30,7 +30,9 @@ struct vfs_call {
 	gid_t gid;
 	pid_t pid;    /* a thread id in the mounter's pid namespace; 0: not visible there */
 	mode_t umask; /* already applied to modes by the kernel */
-	/* Made by a thread that others do not wait for: it may take long, or look into the caller. */
+	/*
+	 * Made by a thread that others do not wait for: it may take long, or look into the caller.
+	 */
 	bool patient;
 	bool follows; /* readlink(2) or a path that leads through the link, not stat(2) */
 	/* Becomes true when a signal interrupts the caller; NULL: cannot be interrupted. */

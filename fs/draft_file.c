@@ -60,8 +60,8 @@ static ssize_t file_read(struct handle *h, void *to, size_t len, off_t offset)
 }
 
 /*
- * A run that failed keeps its drafts as they are, whoever still has them open. When it has finished,
- * scratch and what was unlinked are nobody's any more; the rest was logged.
+ * A run that failed keeps its drafts as they are, whoever still has them open. When it has
+ * finished, scratch and what was unlinked are nobody's any more; the rest was logged.
  */
 static int file_begin_change(struct handle *h)
 {

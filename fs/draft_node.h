@@ -9,7 +9,8 @@
  * the same backing inode: hard links are one node.
  *
  * parent, name, fd and gone change under the area's exclusive lock, or, when the fd of a directory
- * is opened, under the shared one (draft_directory.c); handles and unsharing under the area's mutex.
+ * is opened, under the shared one (draft_directory.c); handles and unsharing under the area's
+ * mutex.
  */
 #ifndef FS_DRAFT_NODE_H
 #define FS_DRAFT_NODE_H
@@ -112,8 +113,8 @@ struct draft_handle {
 /* Adds a handle for an open descriptor, which it takes over. With the area's shared lock held. */
 struct handle *draft_handle_new(struct node *node, int fd, int flags, ino_t ino);
 /*
- * Gives the file an inode of its own, empty or with its bytes, if it is shared. No lock held. Copies
- * only for a patient call, which may interrupt it (-EINTR).
+ * Gives the file an inode of its own, empty or with its bytes, if it is shared. No lock held.
+ * Copies only for a patient call, which may interrupt it (-EINTR).
  */
 int draft_node_unshare(struct node *node, const struct vfs_call *call, bool truncate);
 /* Removes open(2) flags that are the kernel's affair, not the backing file's. */

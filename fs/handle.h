@@ -19,7 +19,8 @@ struct handle_ops {
 	 */
 	int (*fd)(struct handle *h);
 	/*
-	 * Around a change made through fd: -errno if the bytes must not change. Without it: they may.
+	 * Around a change made through fd: -errno if the bytes must not change. Without it: they
+	 * may.
 	 */
 	int (*begin_change)(struct handle *h);
 	void (*end_change)(struct handle *h);

@@ -175,7 +175,8 @@ void node_table_free(struct node_table *t);
 struct node *node_get(struct node_table *t, uint64_t ino);
 /*
  * The draft node of a run with this backing inode, with a reference, or NULL. The kernel may know
- * files of a run that has finished long after their inodes became others': the run tells them apart.
+ * files of a run that has finished long after their inodes became others': the run tells them
+ * apart.
  */
 struct node *node_get_backing(struct node_table *t, uint32_t run, uint64_t backing);
 void node_hold(struct node_table *t, struct node *node);

@@ -33,7 +33,8 @@ void notifier_entry(struct notifier *notifier, uint64_t parent, const char *name
 void notifier_inode(struct notifier *notifier, uint64_t ino);
 /*
  * Waits until the kernel has heard of everything that was queued before; at most some seconds, and
- * not once the thread is to end. Not from a thread that serves requests: the kernel may wait for one.
+ * not once the thread is to end. Not from a thread that serves requests: the kernel may wait for
+ * one.
  */
 void notifier_settle(struct notifier *notifier);
 /* Asks the thread to end. May be called from a signal handler. */

@@ -206,8 +206,8 @@ static struct fuse_session *new_session(struct ops *ops, const struct ops_option
 }
 
 /*
- * libfuse unmounts by path. If ours was taken away meanwhile, lazily perhaps, so that somebody still
- * uses it, another may have been mounted there: then only the connection ends.
+ * libfuse unmounts by path. If ours was taken away meanwhile, lazily perhaps, so that somebody
+ * still uses it, another may have been mounted there: then only the connection ends.
  */
 static void unmount(struct ops *ops)
 {

@@ -7,9 +7,8 @@
  * operation returns counts as one lookup of its node, to be given back through vfs_forget().
  *
  * Results: 0 or a count, or -errno, always one that the user may see; but vfs_open(),
- * vfs_create(), vfs_mkdir(), vfs_setattr() and vfs_readlink() may also answer VFS_PATIENCE to a call
- * that is not patient.
- * Threads: everything may be called from any thread at any time.
+ * vfs_create(), vfs_mkdir(), vfs_setattr() and vfs_readlink() may also answer VFS_PATIENCE to a
+ * call that is not patient. Threads: everything may be called from any thread at any time.
  */
 #ifndef FS_VFS_H
 #define FS_VFS_H
@@ -23,8 +22,8 @@ struct store;
 /*
  * Called by the vfs when cached knowledge of the kernel became wrong. May be called with locks of
  * the vfs held and from threads that serve a request, so it only queues; a thread of its own tells
- * the kernel. settle waits until it has told all of that: called without locks, and only in what may
- * be slow (vfs_write_is_slow). NULL functions: nobody caches.
+ * the kernel. settle waits until it has told all of that: called without locks, and only in what
+ * may be slow (vfs_write_is_slow). NULL functions: nobody caches.
  */
 struct vfs_notify {
 	void *arg;

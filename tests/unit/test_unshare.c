@@ -239,7 +239,8 @@ static void a_stale_mark_on_two_names(void **state)
 		autoclose int directory = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		autoclose int file = open(path, O_RDONLY | O_CLOEXEC);
 
-		assert_int_equal(draft_unshare(o.top, file, directory, "b", false, NULL, note_swap, &o),
+		assert_int_equal(draft_unshare(o.top, file, directory, "b", false, NULL,
+					       note_swap, &o),
 				 0);
 	}
 	stat_draft(o.place, o.run, "d/a", &a);
