@@ -93,9 +93,9 @@ static int recover(struct store *store)
 }
 
 /*
- * Asks ext2 and its heirs to put each run's directory somewhere else on the disk. Without a journal
- * ext4 looks at every inode of a group that was removed within minutes before it takes another, and
- * where a run's draft was has thousands. Others know no such flag.
+ * Asks ext2 and its heirs to put each run's directory somewhere else on the disk. Without a
+ * journal ext4 looks at every inode of a group that was removed within minutes before it takes
+ * another, and where a run's draft was there are thousands. Others know no such flag.
  */
 static void spread_directories(int fd)
 {
