@@ -120,9 +120,9 @@ static void read_boot_id(char *to, size_t size)
 }
 
 /*
- * Asks ext2 and its heirs to put each run's directory somewhere else on the disk. Without a journal
- * ext4 looks at every inode of a group that was removed within minutes before it takes another, and
- * where a run's draft was has thousands. Others know no such flag.
+ * Asks ext2 and its heirs to put each run's directory somewhere else on the disk. Without a
+ * journal ext4 looks at every inode of a group that was removed within minutes before it takes
+ * another, and where a run's draft was there are thousands. Others know no such flag.
  */
 static void spread_directories(int fd)
 {
