@@ -161,3 +161,17 @@ void caller_find(struct store *store, const struct cred *cred, struct caller *re
 	if (marked)
 		remember(store, &fresh);
 }
+
+int caller_killed_by(struct store *store, const struct cred *cred, const struct caller *process)
+{
+	struct caller caller;
+	struct process p;
+
+	/* Who still runs a program is not ending: its memory goes before its files. */
+	if (process->pid == 0 || caller_known(store, cred, &caller) ||
+	    process_read(cred->pid, &p) < 0)
+		return 0;
+	if (!p.exiting || p.pid != process->pid || p.start != process->start)
+		return 0;
+	return p.exit_status & 0x7f;
+}

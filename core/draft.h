@@ -32,6 +32,7 @@
 
 #define DRAFT_SHARED_XATTR "user.lineagefs.shared"
 #define DRAFT_BAD_XATTR "user.lineagefs.bad"
+#define DRAFT_TORN_XATTR "user.lineagefs.torn"
 /* Extended attributes with this prefix are ours: not shown, not settable inside a draft. */
 #define DRAFT_OWN_XATTRS "user.lineagefs."
 
@@ -173,6 +174,13 @@ void draft_unmark_shared(int fd, const struct blob_id *id);
  */
 void draft_mark_bad(int fd);
 bool draft_is_bad(int fd);
+/*
+ * Whoever had the file open for writing was killed by a signal, so it may be half written: it cannot
+ * be logged until somebody has written it to the end, or it is empty or another inode.
+ */
+void draft_mark_torn(int fd, int signal);
+int draft_is_torn(int fd); /* the signal, or 0 */
+void draft_mark_whole(int fd);
 /* By a path like that of draft_path_is_shared(): the file was truncated to nothing. */
 void draft_mark_good(const char *path);
 /* fsync(2) or fdatasync(2) of a draft's file; a failure makes it bad. */

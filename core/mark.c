@@ -132,9 +132,31 @@ bool draft_is_bad(int fd)
 	return fgetxattr(fd, DRAFT_BAD_XATTR, NULL, 0) >= 0;
 }
 
+void draft_mark_torn(int fd, int signal)
+{
+	uint8_t value = (uint8_t)signal;
+	int err = set_mark(fd, DRAFT_TORN_XATTR, &value, sizeof(value));
+
+	if (err < 0)
+		log_errno(err, "marking a file whose writer was killed");
+}
+
+int draft_is_torn(int fd)
+{
+	uint8_t value = 0;
+
+	return fgetxattr(fd, DRAFT_TORN_XATTR, &value, sizeof(value)) == 1 ? value : 0;
+}
+
+void draft_mark_whole(int fd)
+{
+	set_mark(fd, DRAFT_TORN_XATTR, NULL, 0);
+}
+
 void draft_mark_good(const char *path)
 {
 	removexattr(path, DRAFT_BAD_XATTR);
+	removexattr(path, DRAFT_TORN_XATTR);
 }
 
 int draft_sync(int fd, bool data_only)

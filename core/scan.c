@@ -2,6 +2,7 @@
 
 #include "directory.h"
 #include "log.h"
+#include "run.h"
 #include "tree.h"
 
 #include <fcntl.h>
@@ -76,6 +77,15 @@ static int fail(struct walk *w, int err, const char *text)
 	if (err != -EAGAIN && err != -EINTR && w->why->len == 0)
 		buf_printf(w->why, "%s: %s", text ? text : strerror(-err), buf_str(&w->path));
 	return err;
+}
+
+static int fail_torn(struct walk *w, int signal)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+
+	buf_add_str(&text, "half written, its writer was killed by ");
+	run_signal_name(signal, &text);
+	return fail(w, -EBADMSG, buf_str(&text));
 }
 
 static bool same_time(struct timespec a, struct timespec b)
@@ -208,6 +218,8 @@ static int hash_file(struct walk *w, int directory, const struct item *item, str
 		return -EAGAIN;
 	if (draft_is_bad(fd))
 		return fail(w, -EIO, "the disk lost what was written, write it again");
+	if (draft_is_torn(fd))
+		return fail_torn(w, draft_is_torn(fd));
 	err = await_writers(w, fd, st.st_ino);
 	if (err > 0)
 		return fail(w, -EBUSY, "open for writing");

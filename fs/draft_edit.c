@@ -70,7 +70,8 @@ int draft_do_make(const struct draft_spot *spot, const struct vfs_call *call,
 
 /* Makes the file, or finds it made by somebody else, and opens it. */
 static int create_locked(const struct draft_spot *spot, const struct vfs_call *call,
-			 const char *name, mode_t mode, int flags, struct vfs_open *ret)
+			 const struct caller *caller, const char *name, mode_t mode, int flags,
+			 struct vfs_open *ret)
 {
 	struct stat st;
 	int fd, dir = change_fd(spot);
@@ -91,7 +92,8 @@ static int create_locked(const struct draft_spot *spot, const struct vfs_call *c
 		close(fd);
 		return err;
 	}
-	ret->handle = draft_handle_new(draft_intern(spot, name, &st), fd, flags, st.st_ino);
+	ret->handle = draft_handle_new(draft_intern(spot, name, &st), fd, flags, st.st_ino,
+				       caller);
 	ret->keep_cache = true;
 	return 0;
 }
@@ -100,13 +102,17 @@ int draft_do_create(const struct draft_spot *spot, const struct vfs_call *call, 
 		    mode_t mode, int flags, struct vfs_open *ret)
 {
 	struct node spec, *node;
+	struct caller caller;
 	int err;
 
 	if (mode & SET_ID)
 		return -EPERM;
+	err = vfs_caller(spot->vfs, call, &caller);
+	if (err < 0)
+		return err;
 	{
 		SHARED(&spot->area->lock);
-		err = create_locked(spot, call, name, mode, flags, ret);
+		err = create_locked(spot, call, &caller, name, mode, flags, ret);
 	}
 	if (err != -EEXIST || (flags & O_EXCL))
 		return err;

@@ -112,14 +112,32 @@ static ssize_t file_write(struct handle *h, const struct vfs_call *call, const v
 	return n;
 }
 
+/*
+ * A writer closes the file. If it does so because it is killed, the file may be half written; forked
+ * workers that inherited it and end do not count. If it closes in order what another left half
+ * written, it has seen to that.
+ */
+static void note_end(struct draft_handle *d, const struct vfs_call *call)
+{
+	struct cred cred = vfs_cred(call);
+	int signal = caller_killed_by(d->handle.vfs->store, &cred, &d->opener);
+
+	if (signal)
+		draft_mark_torn(d->fd, signal);
+	else if (d->torn)
+		draft_mark_whole(d->fd);
+	d->torn = d->torn && signal;
+}
+
 static int file_flush(struct handle *h, const struct vfs_call *call)
 {
 	struct draft_handle *d = container_of(h, struct draft_handle, handle);
 	int copy, err;
 
-	(void)call;
-	if (d->writer)
+	if (d->writer) {
+		note_end(d, call);
 		draft_writer_flush(d->writer);
+	}
 	/* Some filesystems report what failed at close. */
 	copy = dup(d->fd);
 	if (copy < 0 || close(copy) == 0)
@@ -174,7 +192,8 @@ static const struct handle_ops file_ops = {
 	.release = file_release,
 };
 
-struct handle *draft_handle_new(struct node *node, int fd, int flags, ino_t ino)
+struct handle *draft_handle_new(struct node *node, int fd, int flags, ino_t ino,
+				const struct caller *opener)
 {
 	struct draft_file *f = draft_file(node);
 	struct draft_handle *d = xcalloc(1, sizeof(*d));
@@ -183,6 +202,8 @@ struct handle *draft_handle_new(struct node *node, int fd, int flags, ino_t ino)
 	d->fd = fd;
 	d->next_fd = -1;
 	d->executes = flags & OPENED_TO_EXECUTE;
+	d->opener = *opener;
+	d->torn = writes(flags) && draft_is_torn(fd);
 	if (writes(flags))
 		d->writer = draft_writer_open(f->top, ino);
 	LOCKED(&f->area->mutex);
@@ -364,7 +385,8 @@ static bool is_executed(struct draft_file *f)
 }
 
 /* One try: 1 when the file is shared and must not be; -EAGAIN when it is leased at this moment. */
-static int open_once(struct node *node, int flags, struct vfs_open *ret)
+static int open_once(struct node *node, const struct caller *opener, int flags,
+		     struct vfs_open *ret)
 {
 	struct draft_file *f = draft_file(node);
 	struct draft_path path;
@@ -398,47 +420,47 @@ static int open_once(struct node *node, int flags, struct vfs_open *ret)
 		close(fd);
 		return err;
 	}
-	*ret = (struct vfs_open){ .handle = draft_handle_new(node, fd, flags, st.st_ino),
+	*ret = (struct vfs_open){ .handle = draft_handle_new(node, fd, flags, st.st_ino, opener),
 				  .keep_cache = true };
 	return 0;
 }
 
-static int open_unleased(struct node *node, int flags, struct vfs_open *ret)
+static int open_unleased(struct node *node, const struct caller *opener, int flags,
+			 struct vfs_open *ret)
 {
-	int err = open_once(node, flags, ret);
+	int err = open_once(node, opener, flags, ret);
 
 	for (unsigned i = 0; err == -EAGAIN && i < LEASE_TRIES; i++) {
 		usleep(LEASE_PAUSE_US);
-		err = open_once(node, flags, ret);
+		err = open_once(node, opener, flags, ret);
 	}
 	return err;
 }
 
 /* Who reads what another run has not logged depends on that run. */
-static int observe(struct vfs *vfs, const struct vfs_call *call, const struct node *node,
+static int observe(struct vfs *vfs, const struct caller *caller, const struct node *node,
 		   int flags)
 {
-	struct caller caller;
-	int err = vfs_caller(vfs, call, &caller);
-
-	if (err < 0 || caller.run == 0 || caller.run == node->a ||
-	    (flags & O_ACCMODE) == O_WRONLY)
-		return err;
-	return observe_draft(vfs->store, caller.run, node->a);
+	if (caller->run == 0 || caller->run == node->a || (flags & O_ACCMODE) == O_WRONLY)
+		return 0;
+	return observe_draft(vfs->store, caller->run, node->a);
 }
 
 int draft_open(struct vfs *vfs, const struct vfs_call *call, struct node *node, int flags,
 	       struct vfs_open *ret)
 {
+	struct caller caller;
 	int err;
 
 	if (S_ISDIR(draft_file(node)->type))
 		return -EISDIR;
-	err = observe(vfs, call, node, flags);
+	err = vfs_caller(vfs, call, &caller);
+	if (err == 0)
+		err = observe(vfs, &caller, node, flags);
 	if (err < 0)
 		return err;
 	for (unsigned i = 0; i < TRIES; i++) {
-		err = open_unleased(node, flags, ret);
+		err = open_unleased(node, &caller, flags, ret);
 		if (err <= 0)
 			return err;
 		err = draft_node_unshare(node, call, flags & O_TRUNC);

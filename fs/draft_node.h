@@ -106,12 +106,15 @@ struct draft_handle {
 	int fd;
 	int next_fd;		     /* takes its place in a moment (draft_unshare), else -1 */
 	bool executes;		     /* opened by execve(2) */
+	bool torn;		     /* the file was, when this one was opened to write it */
+	struct caller opener;
 	struct draft_writer *writer; /* NULL: read-only */
 	struct draft_handle *next;   /* of the node */
 };
 
 /* Adds a handle for an open descriptor, which it takes over. With the area's shared lock held. */
-struct handle *draft_handle_new(struct node *node, int fd, int flags, ino_t ino);
+struct handle *draft_handle_new(struct node *node, int fd, int flags, ino_t ino,
+				const struct caller *opener);
 /*
  * Gives the file an inode of its own, empty or with its bytes, if it is shared. No lock held.
  * Copies only for a patient call, which may interrupt it (-EINTR).

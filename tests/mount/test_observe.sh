@@ -479,3 +479,79 @@ test_daemon_restarts_in_the_middle() {
 	kill -9 "$staying"
 	wait_until state_is stays crashed || fail "state is $(cat "$MNT/runs/stays/state")"
 }
+
+# --- files whose writer was killed ---
+
+# Opens a file of a draft for writing, writes a little, and is then killed, or ends as it is told.
+half_write() { # FILE MODE END
+	"$PYTHON" - "$@" <<-'EOF' || true
+		import os, signal, sys
+		f = open(sys.argv[1], sys.argv[2])
+		f.write("half")
+		f.flush()
+		if sys.argv[3] == "exit":
+		    os._exit(3)
+		if sys.argv[3] == "fork":
+		    if os.fork() == 0:
+		        os.kill(os.getpid(), signal.SIGKILL)
+		    os.wait()
+		    f.write(" done\n")
+		    f.close()
+		    sys.exit(0)
+		if sys.argv[3] == "thread":
+		    import threading
+		    t = threading.Thread(target=lambda: None)
+		    t.start()
+		    t.join()
+		os.kill(os.getpid(), getattr(signal, "SIGKILL"))
+	EOF
+}
+
+torn() { # RUN DRAFT FILE
+	fails sh -c "echo $2 >'$MNT/runs/$1/log'"
+	grep -q "EBADMSG: half written, its writer was killed by SIGKILL: $3" "$MNT/runs/$1/log" ||
+		fail "log says $(cat "$MNT/runs/$1/log")"
+}
+
+test_half_written_files_are_refused() {
+	start_mount
+	new_run r
+	mkdir "$OUT/d"
+	echo whole >"$OUT/d/other"
+	half_write "$OUT/d/f" w kill
+	torn r d d/f
+	absent "$MNT/artifacts/d"
+	# Neither a restart nor a new name makes it whole.
+	remount
+	mv "$OUT/d/f" "$OUT/d/g"
+	torn r d d/g
+	fails sh -c "echo finished >'$MNT/runs/r/state'"
+	eq "state" "$(cat "$MNT/runs/r/state")" running
+	# Written again, by whomever: appended to, ...
+	echo ' done' >>"$OUT/d/g"
+	log_now r d
+	eq "logged" "$(cat "$MNT/artifacts/d/v0/files/g")" "half done"
+	# ... from the start, ...
+	half_write "$OUT/d/g" a thread
+	torn r d d/g
+	echo new >"$OUT/d/g"
+	log_now r d
+	# ... or removed.
+	half_write "$OUT/d/h" w kill
+	torn r d d/h
+	rm "$OUT/d/h"
+	end_run r
+	eq "at last" "$(cat "$MNT/artifacts/d/v1/files/g")" new
+}
+
+test_who_ends_otherwise_leaves_whole_files() {
+	start_mount
+	new_run r
+	half_write "$OUT/exits" w exit
+	half_write "$OUT/forks" w fork
+	# A reader that is killed, and a writer of which a child is.
+	"$PYTHON" -c 'import os, sys; f = open(sys.argv[1]); f.read(); os.kill(os.getpid(), 9)' "$OUT/exits" || true
+	end_run r
+	eq "exits" "$(cat "$MNT/artifacts/exits/v0/files/exits")" half
+	eq "forks" "$(cat "$MNT/artifacts/forks/v0/files/forks")" "half done"
+}
