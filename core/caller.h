@@ -25,8 +25,8 @@ void callers_free(struct callers *callers); /* NULL is fine */
 /* The answer, if it is known without reading /proc. cred->pid is the thread. */
 bool caller_known(struct store *store, const struct cred *cred, struct caller *ret);
 /*
- * Does the calling thread close its files because its process is being killed, and is that this one?
- * The signal, or 0.
+ * Does the calling thread close its files because its process is being killed, and is that this
+ * one? The signal, or 0.
  */
 int caller_killed_by(struct store *store, const struct cred *cred, const struct caller *process);
 /* The answer. */

@@ -142,8 +142,8 @@ size_t draft_written(struct draft_area *area, ino_t **ret);
 
 /*
  * Around a change of bytes through an open file, which takes no lock: -EROFS when the drafts are
- * read-only, -ESTALE when the run has finished, unless the file is lost: nobody's, not logged. After
- * they became that, draft_await_changes() returns when the last one is done.
+ * read-only, -ESTALE when the run has finished, unless the file is lost: nobody's, not logged.
+ * After they became that, draft_await_changes() returns when the last one is done.
  */
 int draft_begin_change(struct draft_area *area, bool lost);
 void draft_end_change(struct draft_area *area);
@@ -175,8 +175,8 @@ void draft_unmark_shared(int fd, const struct blob_id *id);
 void draft_mark_bad(int fd);
 bool draft_is_bad(int fd);
 /*
- * Whoever had the file open for writing was killed by a signal, so it may be half written: it cannot
- * be logged until somebody has written it to the end, or it is empty or another inode.
+ * Whoever had the file open for writing was killed by a signal, so it may be half written: it
+ * cannot be logged until somebody has written it to the end, or it is empty or another inode.
  */
 void draft_mark_torn(int fd, int signal);
 int draft_is_torn(int fd); /* the signal, or 0 */
@@ -191,8 +191,8 @@ int draft_sync(int fd, bool data_only);
  * where one of its names is; name NULL: it has none left. With truncate the new file is empty, else
  * it has the bytes, bad if they are. Mode, owner, times and xattrs are kept. The caller holds no
  * lock of the area, makes one call at a time for a file, and has opened fd since the last one: an
- * inode that was replaced keeps its mark. 0 also when it is not shared (any more); -EINTR when stop,
- * if not NULL, became true.
+ * inode that was replaced keeps its mark. 0 also when it is not shared (any more); -EINTR when
+ * stop, if not NULL, became true.
  *
  * Under the exclusive lock swap is called twice with a descriptor of the new inode, open for
  * reading and writing, that it may duplicate: with st NULL before the names are moved, when it may

@@ -113,9 +113,9 @@ static ssize_t file_write(struct handle *h, const struct vfs_call *call, const v
 }
 
 /*
- * A writer closes the file. If it does so because it is killed, the file may be half written; forked
- * workers that inherited it and end do not count. If it closes in order what another left half
- * written, it has seen to that.
+ * A writer closes the file. If it does so because it is killed, the file may be half written;
+ * forked workers that inherited it and end do not count. If it closes in order what another left
+ * half written, it has seen to that.
  */
 static void note_end(struct draft_handle *d, const struct vfs_call *call)
 {

@@ -72,7 +72,8 @@ class Run:
         return [line.split() for line in open(self.report)]
 
     def kill_if_due(self):
-        if not self.kill_wrapper or len(self.done()) < self.kill_at:
+        # The job makes its report when it begins: before that there may be no run.
+        if not self.kill_wrapper or not os.path.exists(self.report) or len(self.done()) < self.kill_at:
             return
         pid = self.process.pid
         try:
