@@ -419,6 +419,8 @@ static int try_publish(struct publishing *p)
 	if (!finishing(p) && !slice_equal(slice_str(p->drafts[0].top->name), p->request->name))
 		return -ENOENT;
 	err = kv_update(p->store->kv, KV_DURABLE, publish_body, p);
+	if (err == 0)
+		edges_changed(p->store, area->run);
 	if (err == 0 && finishing(p))
 		draft_area_end(area);
 	return err;
