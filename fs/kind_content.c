@@ -224,11 +224,13 @@ static const struct listing_ops content_listing_ops = {
 	.close = list_close,
 };
 
-int content_list(struct vfs *vfs, struct node *dir, struct listing **ret)
+int content_list(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		 struct listing **ret)
 {
 	struct content_listing *l = xcalloc(1, sizeof(*l));
 	int err;
 
+	(void)call;
 	l->listing.ops = &content_listing_ops;
 	l->vfs = vfs;
 	l->dir = dir;

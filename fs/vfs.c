@@ -116,7 +116,7 @@ uint32_t vfs_caller_run(struct vfs *vfs, const struct vfs_call *call)
 void node_fixed_child(const struct node *dir, size_t index, struct node *ret)
 {
 	enum ino_class class = (enum ino_class)(dir->ino >> INO_NUMBER_BITS);
-	uint32_t slot = (uint32_t)index + 2;
+	uint32_t slot = (uint32_t)index + (dir->kind->first_slot ? dir->kind->first_slot : 2);
 
 	*ret = (struct node){
 		.ino = ino_of_ids(class, dir->a, slot),
@@ -557,10 +557,9 @@ int vfs_opendir(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, stru
 	USE(use, vfs, ino);
 	int err;
 
-	(void)call;
 	if (!use.node)
 		return -ESTALE;
-	err = handle_open_directory(vfs, use.node, ret);
+	err = handle_open_directory(vfs, call, use.node, ret);
 	if (err == 0)
 		use.node = NULL; /* the handle keeps the reference */
 	return err;
