@@ -1,6 +1,6 @@
 /*
- * document_graph.c - the lineage graph as JSON, as a page, and in Graphviz's language. The format of
- * graph.json is described in README.md. Nodes and edges are written one by one: a document of a
+ * document_graph.c - the lineage graph as JSON and in Graphviz's language. The format of graph.json
+ * is described in README.md. Nodes and edges are written one by one: a document of a
  * hundred thousand nodes is no tree of a hundred thousand objects first.
  */
 #include "document_private.h"

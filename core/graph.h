@@ -1,6 +1,6 @@
 /*
- * graph.h - a part of the lineage graph as a picture of it needs it: nodes with levels, edges between
- * them. The part around a node is the node with all above and below it; or all of a store.
+ * graph.h - a part of the lineage graph as a picture of it needs it: nodes with levels, edges
+ * between them. The part around a node is the node with all above and below it; or all of a store.
  */
 #ifndef CORE_GRAPH_H
 #define CORE_GRAPH_H

@@ -560,6 +560,23 @@ void lineage_closure_put(struct store *store, struct lineage_closure *closure)
 	put_locked(closure);
 }
 
+int lineage_place_of(struct store *store, uint32_t version, struct lineage_place *ret)
+{
+	struct lineage *l = store->lineage;
+	struct version v;
+	int err;
+
+	{
+		SHARED(&l->lock);
+		if (l->graph && lineage_graph_place(l->graph, version, ret))
+			return 0;
+	}
+	err = version_get_by_id(store, version, &v);
+	if (err == 0)
+		*ret = (struct lineage_place){ v.collection, v.number, v.mode & 04 };
+	return err;
+}
+
 void lineage_stats(struct store *store, void (*each)(void *arg, const char *name, uint64_t n),
 		   void *arg)
 {

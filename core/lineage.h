@@ -65,6 +65,14 @@ static inline bool lineage_has(const uint32_t *ids, size_t count, uint32_t id)
 	return from < count && ids[from] == id;
 }
 
+/* Where a version is, and whether everybody may read it: at hand for those in memory. */
+struct lineage_place {
+	uint32_t collection, number;
+	bool readable;
+};
+/* -ENOENT. */
+int lineage_place_of(struct store *store, uint32_t version, struct lineage_place *ret);
+
 /* What the mount tells of the graph: names and numbers for the status document. */
 void lineage_stats(struct store *store, void (*each)(void *arg, const char *name, uint64_t n),
 		   void *arg);

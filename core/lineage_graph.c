@@ -6,7 +6,8 @@
 #include "lineage_source.h"
 
 #include "artifact.h"
-#include "log.h"
+
+#include <malloc.h>
 
 struct list {
 	uint32_t *ids;
@@ -22,6 +23,8 @@ struct run_slot {
 struct version_slot {
 	struct list users;
 	uint32_t producer; /* 0: there is no such version */
+	uint32_t collection, number;
+	bool readable; /* by everybody */
 };
 
 struct lineage_graph {
@@ -152,6 +155,16 @@ static int add_loose(struct building *b, uint32_t run, uint64_t sequence,
 	return 0;
 }
 
+static void set_version(struct lineage_graph *g, const struct version *v)
+{
+	struct version_slot *slot = version_slot(g, v->id);
+
+	slot->producer = v->run;
+	slot->collection = v->collection;
+	slot->number = v->number;
+	slot->readable = v->mode & 04;
+}
+
 static int add_version(struct building *b, struct slice key, struct slice value)
 {
 	struct version v;
@@ -159,7 +172,7 @@ static int add_version(struct building *b, struct slice key, struct slice value)
 	(void)key;
 	if (decode_version(value, &v) < 0)
 		return -EIO;
-	version_slot(b->graph, v.id)->producer = v.run;
+	set_version(b->graph, &v);
 	return add_loose(b, v.run, v.sequence, TIMELINE_LOGGED, v.id);
 }
 
@@ -282,6 +295,8 @@ int lineage_graph_build(struct store *store, size_t bytes_max, struct lineage_gr
 			err = -EFBIG;
 	}
 	free(b.edges);
+	/* What building took, many times what is kept, goes back to the system. */
+	malloc_trim(0);
 	if (err < 0) {
 		lineage_graph_free(b.graph);
 		return err;
@@ -311,21 +326,26 @@ void lineage_graph_free(struct lineage_graph *g)
 
 /* ---- keeping it current ---- */
 
-static void link_entry(struct lineage_graph *g, uint32_t run, uint32_t entry)
+static int link_entry(struct lineage_graph *g, uint32_t run, uint32_t entry)
 {
 	uint32_t id = timeline_id(entry);
+	struct version v;
+	int err = 0;
 
 	switch (timeline_what(entry)) {
 	case TIMELINE_USED:
 		list_add(g, &version_slot(g, id)->users, run);
 		break;
 	case TIMELINE_LOGGED:
-		version_slot(g, id)->producer = run;
+		err = version_get_by_id(g->store, id, &v);
+		if (err == 0)
+			set_version(g, &v);
 		break;
 	case TIMELINE_PEEKED:
 		add_reader(g, id, run);
 		break;
 	}
+	return err;
 }
 
 static void unlink_entry(struct lineage_graph *g, uint32_t run, uint32_t entry)
@@ -360,8 +380,13 @@ int lineage_graph_reload(struct lineage_graph *g, uint32_t run)
 		same++;
 	for (size_t i = same; i < old.count; i++)
 		unlink_entry(g, run, old.ids[i]);
-	for (size_t i = same; i < (size_t)n; i++)
-		link_entry(g, run, rows[i].entry);
+	for (size_t i = same; i < (size_t)n; i++) {
+		int err = link_entry(g, run, rows[i].entry);
+
+		/* The graph is half changed: whoever called builds a new one. */
+		if (err < 0)
+			return err;
+	}
 	if (same == old.count) {
 		fresh = old;
 	} else {
@@ -376,6 +401,19 @@ int lineage_graph_reload(struct lineage_graph *g, uint32_t run)
 	g->edges = g->edges - run_slot(g, run)->timeline.count + fresh.count;
 	run_slot(g, run)->timeline = fresh;
 	return lineage_graph_bytes(g) > g->bytes_max ? -EFBIG : 0;
+}
+
+/* ---- asking ---- */
+
+bool lineage_graph_place(const struct lineage_graph *g, uint32_t version,
+			 struct lineage_place *ret)
+{
+	const struct version_slot *slot = version < g->version_count ? &g->versions[version] : NULL;
+
+	if (!slot || !slot->producer)
+		return false;
+	*ret = (struct lineage_place){ slot->collection, slot->number, slot->readable };
+	return true;
 }
 
 /* ---- as a source ---- */

@@ -69,8 +69,8 @@ ssize_t lineage_read_timeline(struct store *store, uint32_t run, struct timeline
 struct lineage_graph;
 
 /*
- * Everything there is, by one scan. -EFBIG: it would take more than so many bytes. The commits after
- * the scan began must be brought in by lineage_graph_reload().
+ * Everything there is, by one scan. -EFBIG: it would take more than so many bytes. The commits
+ * after the scan began must be brought in by lineage_graph_reload().
  */
 int lineage_graph_build(struct store *store, size_t bytes_max, struct lineage_graph **ret);
 void lineage_graph_free(struct lineage_graph *graph); /* NULL is fine */
@@ -78,6 +78,8 @@ void lineage_graph_free(struct lineage_graph *graph); /* NULL is fine */
 int lineage_graph_reload(struct lineage_graph *graph, uint32_t run);
 /* Many at a time may be open, while nobody reloads. */
 struct lineage_source *lineage_source_graph(struct lineage_graph *graph);
+bool lineage_graph_place(const struct lineage_graph *graph, uint32_t version,
+			 struct lineage_place *ret);
 size_t lineage_graph_bytes(const struct lineage_graph *graph);
 uint64_t lineage_graph_edges(const struct lineage_graph *graph);
 

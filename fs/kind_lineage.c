@@ -69,6 +69,14 @@ static bool may_read(const struct vfs_call *call, const struct version *v)
 	return cred_may(&cred, v->uid, v->gid, version_directory_mode(v), 4);
 }
 
+static bool may_read_place(struct store *store, const struct vfs_call *call, uint32_t id,
+			   const struct lineage_place *place)
+{
+	struct version v;
+
+	return place->readable || (version_get_by_id(store, id, &v) == 0 && may_read(call, &v));
+}
+
 int lineages_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 		  const char *child, struct node *ret)
 {
@@ -252,18 +260,19 @@ static size_t item_count(const struct lineage_listing *l)
 /* 1: named; 0: not for this listing, or it went. */
 static int name_version(struct lineage_listing *l, uint32_t id)
 {
+	struct store *store = l->vfs->store;
 	const struct collection *c;
-	struct version v;
-	int err = version_get_by_id(l->vfs->store, id, &v);
+	struct lineage_place place;
+	int err = lineage_place_of(store, id, &place);
 
 	if (err == 0)
-		err = shelf_get(&l->shelf, l->vfs->store, v.collection, &c);
+		err = shelf_get(&l->shelf, store, place.collection, &c);
 	if (err < 0)
 		return err == -ENOENT ? 0 : err;
-	if (!may_read(&l->who, &v) ||
-	    (l->part == PART_TYPED && strcmp(c->type, l->type) != 0))
+	if ((l->part == PART_TYPED && strcmp(c->type, l->type) != 0) ||
+	    !may_read_place(store, &l->who, id, &place))
 		return 0;
-	version_label(&l->name, c->name, v.number);
+	version_label(&l->name, c->name, place.number);
 	return 1;
 }
 
@@ -430,12 +439,13 @@ static int collect_types(struct vfs *vfs, const struct vfs_call *call, const str
 		return err;
 	for (size_t i = 0; err == 0 && i < closure->version_count; i++) {
 		const struct collection *c;
-		struct version v;
+		struct lineage_place place;
+		uint32_t id = closure->versions[i];
 
-		err = version_get_by_id(vfs->store, closure->versions[i], &v);
+		err = lineage_place_of(vfs->store, id, &place);
 		if (err == 0)
-			err = shelf_get(&shelf, vfs->store, v.collection, &c);
-		if (err == 0 && c->type[0] && may_read(call, &v))
+			err = shelf_get(&shelf, vfs->store, place.collection, &c);
+		if (err == 0 && c->type[0] && may_read_place(vfs->store, call, id, &place))
 			add_type(ret, c);
 		if (err == -ENOENT)
 			err = 0;

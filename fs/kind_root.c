@@ -38,7 +38,7 @@ static const char readme[] =
 	"    echo $$ > runs/train-1/procs                so is this shell and what it starts; if\n"
 	"                                                none of them is left, the run crashed\n"
 	"    view/train-1/                               artifacts/ as the run sees them, for a\n"
-	"                                                container: who reads there does so for it\n"
+	"                                                container: its reads are the run's\n"
 	"Inside a run `latest` stays the version that it was when the run first looked.\n"
 	"\n"
 	"Browse\n"

@@ -25,7 +25,7 @@ extern const struct node_kind kind_lineages, kind_lineage, kind_lineage_up, kind
 	kind_lineage_link, kind_lineage_truncated, kind_graph_json, kind_graph_dot;
 extern const struct node_kind kind_draft;
 
-/* Where the numbers of artifacts/, runs/ and types/ of /lineage/<node>/upstream, downstream begin. */
+/* Where the numbers of what is in /lineage/<node>/upstream and downstream begin. */
 #define LINEAGE_UP_SLOT 16
 #define LINEAGE_DOWN_SLOT 32
 

@@ -326,12 +326,12 @@ static void any_graph(struct place *place, unsigned seed)
 		else
 			uses(place, run, seed / 131072 % (unsigned)rule.versions + 1);
 		/* So that most of it is brought in as changes. */
-		if (i == 50)
-			assert_int_equal(lineage_closure_get(place->store,
-							     (struct lineage_node){ LINEAGE_RUN, 1 },
-							     UP, &c), 0);
-		if (i == 50)
+		if (i == 50) {
+			struct lineage_node first = { LINEAGE_RUN, 1 };
+
+			assert_int_equal(lineage_closure_get(place->store, first, UP, &c), 0);
 			lineage_closure_put(place->store, c);
+		}
 	}
 	read_rule(place, &rule);
 	for (uint32_t id = 1; id <= rule.versions; id++)
