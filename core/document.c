@@ -7,10 +7,6 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
-#ifndef LINEAGEFS_VERSION
-#define LINEAGEFS_VERSION "0.1"
-#endif
-
 /* RFC 3339, UTC, milliseconds: "2026-11-24T04:05:06.789Z" */
 json_t *json_time(uint64_t ns)
 {

@@ -8,12 +8,6 @@
 #include "graph.h"
 #include "run_note.h"
 
-/* May everybody read it? Documents are for everybody, so others are shown without a name. */
-static bool is_public(mode_t mode)
-{
-	return mode & 04;
-}
-
 struct writer {
 	struct store *store;
 	const struct graph *graph;
@@ -100,7 +94,7 @@ static int version_node(struct writer *w, size_t i, json_t **ret)
 		err = collection_get(w->store, v.collection, &c);
 	if (err < 0)
 		return err;
-	if (!is_public(v.mode)) {
+	if (!json_is_public(v.mode)) {
 		*ret = private_node(w, i, "artifact");
 		return 0;
 	}
@@ -283,10 +277,10 @@ static int dot_nodes(struct store *store, const struct graph *g, struct buf *out
 			err = version_get_by_id(store, g->nodes[i].node.id, &v);
 			if (err == 0)
 				err = collection_get(store, v.collection, &c);
-			if (err == 0 && is_public(v.mode))
+			if (err == 0 && json_is_public(v.mode))
 				version_label(&label, c.name, v.number);
 			if (err == 0)
-				dot_node(out, i, is_public(v.mode) ? c.type : "",
+				dot_node(out, i, json_is_public(v.mode) ? c.type : "",
 					 label.len ? buf_str(&label) : "private", false);
 		}
 		if (err < 0 && err != -ENOENT)

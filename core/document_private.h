@@ -8,6 +8,16 @@
 
 #include <jansson.h>
 
+#ifndef LINEAGEFS_VERSION
+#define LINEAGEFS_VERSION "0.1"
+#endif
+
+/* May everybody read it? Documents are for everybody, so others are shown without a name. */
+static inline bool json_is_public(mode_t mode)
+{
+	return mode & 04;
+}
+
 json_t *json_time(uint64_t ns); /* RFC 3339, UTC; null for 0 */
 json_t *json_number(uint64_t n);
 json_t *json_digest(const struct digest *d);

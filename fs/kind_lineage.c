@@ -623,3 +623,10 @@ int graph_dot_render(struct vfs *vfs, struct node *node, struct buf *ret)
 
 	return document_dot(vfs->store, document_node(node, &of), ret);
 }
+
+int openlineage_render(struct vfs *vfs, struct node *node, struct buf *ret)
+{
+	struct lineage_node of;
+
+	return document_openlineage(vfs->store, document_node(node, &of), ret);
+}

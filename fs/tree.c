@@ -468,6 +468,7 @@ const struct node_kind kind_lineage = {
 		{ "downstream", &kind_lineage_down },
 		{ "graph.dot", &kind_graph_dot },
 		{ "graph.json", &kind_graph_json },
+		{ "openlineage.ndjson", &kind_openlineage },
 		{ "upstream", &kind_lineage_up },
 		{ NULL, NULL },
 	},
@@ -561,4 +562,12 @@ const struct node_kind kind_graph_dot = {
 	.costly = true,
 	.attr = lineage_text_attr,
 	.render = graph_dot_render,
+};
+
+const struct node_kind kind_openlineage = {
+	.name = "openlineage.ndjson",
+	.type = S_IFREG,
+	.costly = true,
+	.attr = lineage_text_attr,
+	.render = openlineage_render,
 };
