@@ -55,6 +55,11 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/lineagefs.a $(BUILD)/fla
 	$(SAY) LINK $@
 	$(Q)$(COMPILE) -o $@ $< $(BUILD)/lineagefs.a -lcmocka $(LIBRARIES)
 
+# Helpers of the benchmarks.
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/lineagefs.a $(BUILD)/flags
+	$(SAY) LINK $@
+	$(Q)$(COMPILE) -o $@ $< $(BUILD)/lineagefs.a $(LIBRARIES)
+
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(SAY) CC $@
 	$(Q)mkdir -p $(@D) && $(COMPILE) -MMD -MP -c -o $@ $<

@@ -17,6 +17,9 @@ struct conf {
 	char *log_file;          /* "" is syslog once detached, standard error in the foreground */
 	bool latest_on_equal;    /* does `latest` move back to an equal older version? */
 	unsigned keep_drafts_days; /* drafts of failed and crashed runs go after this age, days */
+	unsigned lineage_mb;	   /* memory for the lineage graph, MiB */
+	unsigned lineage_nodes;	   /* of a closure, at most */
+	unsigned document_nodes;   /* of a document, at most */
 };
 
 /* Defaults for this user. */

@@ -1,14 +1,11 @@
 #include "document_private.h"
 
+#include "lineage.h"
 #include "observe.h"
 
 #include <stdio.h>
 #include <sys/statvfs.h>
 #include <time.h>
-
-#ifndef LINEAGEFS_VERSION
-#define LINEAGEFS_VERSION "0.1"
-#endif
 
 /* RFC 3339, UTC, milliseconds: "2026-11-24T04:05:06.789Z" */
 json_t *json_time(uint64_t ns)
@@ -109,7 +106,7 @@ static void add_stat(void *arg, const char *name, uint64_t n)
 
 int document_status(struct store *store, struct buf *ret)
 {
-	json_t *root = json_object(), *kv = json_object();
+	json_t *root = json_object(), *kv = json_object(), *graph = json_object();
 	struct statvfs disk;
 
 	json_object_set_new(root, "version", json_string(LINEAGEFS_VERSION));
@@ -128,6 +125,8 @@ int document_status(struct store *store, struct buf *ret)
 	if (store->kv->ops->stats)
 		store->kv->ops->stats(store->kv, add_stat, kv);
 	json_object_set_new(root, "key_value_store", kv);
+	lineage_stats(store, add_stat, graph);
+	json_object_set_new(root, "lineage_graph", graph);
 	json_finish(root, ret);
 	return 0;
 }

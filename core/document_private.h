@@ -8,10 +8,23 @@
 
 #include <jansson.h>
 
+#ifndef LINEAGEFS_VERSION
+#define LINEAGEFS_VERSION "0.1"
+#endif
+
+/* May everybody read it? Documents are for everybody, so others are shown without a name. */
+static inline bool json_is_public(mode_t mode)
+{
+	return mode & 04;
+}
+
 json_t *json_time(uint64_t ns); /* RFC 3339, UTC; null for 0 */
 json_t *json_number(uint64_t n);
 json_t *json_digest(const struct digest *d);
 json_t *json_label(struct store *store, const struct version *v); /* "mnist:v3" */
+json_t *json_user(uid_t uid); /* the name, or the number where there is none */
+/* The roles under which a run declared a version. */
+json_t *json_roles(struct store *store, uint32_t run, uint32_t version);
 /* The text of a document, which is freed. */
 void json_finish(json_t *root, struct buf *ret);
 

@@ -14,8 +14,7 @@
 /* Longest token that a write may cut in two: two escapes, of one character. */
 #define TOKEN_MAX 12
 
-/* The roles under which a run declared a version. */
-static json_t *roles_of(struct store *store, uint32_t run, uint32_t version)
+json_t *json_roles(struct store *store, uint32_t run, uint32_t version)
 {
 	AUTO(buf_release) struct buf role = BUF_INIT;
 	json_t *list = json_array();
@@ -34,7 +33,7 @@ static void add_use(struct store *store, uint32_t run, uint32_t version, const s
 		    json_t *item)
 {
 	json_object_set_new(item, "last_used_at", json_time(edge->last));
-	json_object_set_new(item, "roles", roles_of(store, run, version));
+	json_object_set_new(item, "roles", json_roles(store, run, version));
 	json_object_set_new(item, "declared", json_boolean(edge->flags & EDGE_DECLARED));
 	json_object_set_new(item, "observed", json_boolean(edge->flags & EDGE_OBSERVED));
 	json_object_set_new(item, "opens", json_number(edge->opened));
@@ -129,8 +128,7 @@ static json_t *json_text(const char *text)
 	return text && *text ? json_string(text) : json_null();
 }
 
-/* The user's name, or its number where it has none. */
-static json_t *user_of(uid_t uid)
+json_t *json_user(uid_t uid)
 {
 	struct passwd entry, *found = NULL;
 	char text[4096];
@@ -213,7 +211,7 @@ int document_run(struct store *store, const struct run *run, struct buf *ret)
 	json_object_set_new(root, "tags", tags_of(store, run->id));
 	add_launch(root, store, run->id);
 	json_object_set_new(root, "host", json_string(run->host));
-	json_object_set_new(root, "user", user_of(run->uid));
+	json_object_set_new(root, "user", json_user(run->uid));
 	json_object_set_new(root, "uid", json_number(run->uid));
 	json_object_set_new(root, "gid", json_number(run->gid));
 	json_object_set_new(root, "created_at", json_time(run->created));

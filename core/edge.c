@@ -1,5 +1,45 @@
 #include "edge.h"
 
+/* Of runs that changed: when they are more, all of them are taken as changed. */
+#define CHANGED_MAX 65536
+
+void edges_changed(struct store *store, uint32_t run)
+{
+	struct store_changes *c = &store->changes;
+
+	LOCKED(&c->lock);
+	if (!c->recording || (c->count > 0 && c->runs[c->count - 1] == run))
+		return;
+	atomic_store(&c->any, true);
+	if (c->count == CHANGED_MAX) {
+		c->lost = true;
+		return;
+	}
+	c->runs = xgrow(c->runs, &c->cap, c->count + 1, sizeof(*c->runs));
+	c->runs[c->count++] = run;
+}
+
+bool edges_have_changed(struct store *store)
+{
+	return atomic_load(&store->changes.any);
+}
+
+bool edges_take_changed(struct store *store, uint32_t **ret_runs, size_t *ret_count)
+{
+	struct store_changes *c = &store->changes;
+	bool whole;
+
+	LOCKED(&c->lock);
+	whole = c->recording && !c->lost;
+	*ret_runs = steal(c->runs);
+	*ret_count = c->count;
+	c->count = c->cap = 0;
+	c->lost = false;
+	c->recording = true;
+	atomic_store(&c->any, false);
+	return whole;
+}
+
 static struct key edge_key(enum edge_side side, uint32_t from, uint32_t to)
 {
 	switch (side) {

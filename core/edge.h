@@ -10,6 +10,15 @@
 #include "store.h"
 #include "codec.h"
 
+/*
+ * After the commit: edges of the run came, went or changed. Who keeps a copy of the edges takes the
+ * runs that changed since the last time, which is remembered from the first taking on; false: take
+ * all of them as changed. The array is owned by the caller.
+ */
+void edges_changed(struct store *store, uint32_t run);
+bool edges_have_changed(struct store *store);
+bool edges_take_changed(struct store *store, uint32_t **ret_runs, size_t *ret_count);
+
 /* From which side edges are listed; the other end's id orders them. */
 enum edge_side {
 	EDGE_RUN_USES,	      /* from a run: the versions it used */

@@ -175,6 +175,8 @@ static int observe(struct store *store, enum seen_kind kind, uint32_t run, uint3
 	err = kv_update(store->kv, KV_DURABLE, observe_body, &o);
 	if (err < 0)
 		return log_errno(err, "noting an input of run %u", run);
+	if (o.counted)
+		edges_changed(store, run);
 	note(store->observer, kind, run, to, generation, o.edge, o.counted);
 	return 0;
 }

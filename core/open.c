@@ -6,6 +6,7 @@
 #include "console.h"
 #include "directory.h"
 #include "draft.h"
+#include "lineage.h"
 #include "log.h"
 #include "observe.h"
 #include "publish.h"
@@ -167,6 +168,7 @@ static int start_watching(struct store *store)
 	int err = observer_start(store, &store->observer);
 
 	store->callers = callers_new();
+	store->lineage = lineage_new(store);
 	return err < 0 ? err : watch_start(store, &store->watch);
 }
 
@@ -190,6 +192,7 @@ int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
 	pthread_mutex_init(&store->area_lock, NULL);
 	pthread_mutex_init(&store->reap_lock, NULL);
 	pthread_mutex_init(&store->unsaid_lock, NULL);
+	pthread_mutex_init(&store->changes.lock, NULL);
 	pthread_mutex_init(&store->janitor_lock, NULL);
 	pthread_cond_init(&store->janitor_wake, NULL);
 	if (mkdirat(root, "drafts", 0700) < 0 && errno != EEXIST)
@@ -226,6 +229,8 @@ void store_close(struct store *store)
 	watch_stop(store->watch);
 	observer_stop(store->observer);
 	callers_free(store->callers);
+	lineage_free(store->lineage);
+	free(store->changes.runs);
 	stop_janitor(store);
 	assert(!store->areas);
 	run_logs_release(store);
@@ -242,6 +247,7 @@ void store_close(struct store *store)
 	pthread_mutex_destroy(&store->area_lock);
 	pthread_mutex_destroy(&store->reap_lock);
 	pthread_mutex_destroy(&store->unsaid_lock);
+	pthread_mutex_destroy(&store->changes.lock);
 	pthread_mutex_destroy(&store->janitor_lock);
 	pthread_cond_destroy(&store->janitor_wake);
 	free(store->path);

@@ -444,6 +444,8 @@ static int try_publish(struct publishing *p)
 		if (changed(&p->drafts[i]) || was_renamed(&p->drafts[i]))
 			return -EAGAIN;
 	err = kv_update(p->store->kv, KV_DURABLE, publish_body, p);
+	if (err == 0)
+		edges_changed(p->store, area->run);
 	if (err == 0 && finishing(p))
 		draft_area_end(area);
 	else if (err < 0 && finishing(p))

@@ -499,6 +499,8 @@ int run_declare_input(struct store *store, uint32_t id, struct slice role, struc
 	err = kv_update(store->kv, KV_DURABLE, declare_body, &c);
 	if (err == -EINVAL && c.own)
 		refuse_own(&c, reference);
+	if (err == 0)
+		edges_changed(store, id);
 	input_release(&c.input);
 	return err;
 }
@@ -544,7 +546,11 @@ int run_remove_input(struct store *store, uint32_t id, struct slice role)
 {
 	struct input_change c = { .store = store, .id = id, .role = role };
 
-	return kv_update(store->kv, KV_DURABLE, remove_input_body, &c);
+	int err = kv_update(store->kv, KV_DURABLE, remove_input_body, &c);
+
+	if (err == 0)
+		edges_changed(store, id);
+	return err;
 }
 
 static int rename_input_body(struct kv_txn *txn, void *arg)
@@ -582,9 +588,14 @@ int run_rename_input(struct store *store, uint32_t id, struct slice role, struct
 		.store = store, .id = id, .role = role, .new_role = new_role, .keep = keep,
 	};
 
+	int err;
+
 	if (!name_valid(new_role))
 		return -EINVAL;
-	return kv_update(store->kv, KV_DURABLE, rename_input_body, &c);
+	err = kv_update(store->kv, KV_DURABLE, rename_input_body, &c);
+	if (err == 0)
+		edges_changed(store, id);
+	return err;
 }
 
 int run_input_find(struct store *store, uint32_t id, struct slice role, struct input *ret)

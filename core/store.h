@@ -31,12 +31,16 @@ struct store_options {
 	size_t cache_bytes;
 	bool latest_on_equal;
 	uint64_t keep_drafts_seconds; /* of failed runs; 0: for ever */
+	size_t lineage_bytes;	      /* of memory for edges; a larger graph is walked on disk */
+	size_t lineage_nodes;	      /* of a closure, at most */
+	size_t document_nodes;	      /* of a document of the graph, at most */
 };
 
 struct draft_area;
 struct watch;
 struct callers;
 struct observer;
+struct lineage;
 
 struct store {
 	struct kv *kv;
@@ -56,6 +60,16 @@ struct store {
 	struct watch *watch;	   /* core/watch.h */
 	struct callers *callers;   /* core/caller.h */
 	struct observer *observer; /* core/observe.h */
+	struct lineage *lineage;   /* core/lineage.h */
+
+	/* Runs whose edges changed since somebody asked (core/edge.h). */
+	struct store_changes {
+		pthread_mutex_t lock;
+		bool recording, lost;
+		uint32_t *runs;
+		size_t count, cap;
+		atomic_bool any;
+	} changes;
 
 	pthread_mutex_t id_lock;
 	struct store_range {

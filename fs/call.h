@@ -43,6 +43,7 @@ struct vfs_entry {
 	struct stat attr; /* st_ino is the node */
 	double entry_ttl; /* of the name */
 	double attr_ttl;
+	bool bare; /* of a listing: only st_ino and the type are set, it is no lookup */
 };
 
 /* What to change: bits of vfs_setattr. */

@@ -242,6 +242,7 @@ static int child_next(struct listing *listing, struct listed *ret)
 		ret->ino = l->spec.ino;
 		ret->type = l->spec.kind->type;
 		ret->spec = &l->spec;
+		ret->bare = l->spec.kind->costly;
 	}
 	l->place++;
 	return more;
@@ -299,13 +300,14 @@ static void directory_release(struct handle *h)
 
 static const struct handle_ops directory_ops = { .release = directory_release };
 
-int handle_open_directory(struct vfs *vfs, struct node *node, struct vfs_open *ret)
+int handle_open_directory(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+			  struct vfs_open *ret)
 {
 	struct directory_handle *d;
 	struct listing *listing;
 
 	if (node->kind->list) {
-		int err = node->kind->list(vfs, node, &listing);
+		int err = node->kind->list(vfs, call, node, &listing);
 
 		if (err < 0)
 			return err;
@@ -336,7 +338,8 @@ static int give(struct directory_handle *d, const struct vfs_call *call, bool pl
 
 	if (!strcmp(e->name, ".."))
 		entry.attr.st_ino = node_parent_number(vfs, d->handle.node);
-	if (!plus || !strcmp(e->name, ".") || !strcmp(e->name, ".."))
+	entry.bare = e->bare || !strcmp(e->name, ".") || !strcmp(e->name, "..");
+	if (!plus || entry.bare)
 		return fill(arg, e->name, &entry, e->cookie) ? 1 : 0;
 	if (e->spec) {
 		spec = *e->spec;

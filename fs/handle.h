@@ -41,6 +41,7 @@ struct listed {
 	mode_t type;
 	off_t cookie;	   /* of this entry: where to go on after it */
 	struct node *spec; /* the node itself if the listing has it, to be interned; else NULL */
+	bool bare;	   /* the kernel is to get the name and no node */
 };
 
 struct listing_ops {
@@ -64,7 +65,8 @@ int handle_resize_text(struct vfs *vfs, const struct vfs_call *call, struct node
 		       struct handle *handle, off_t size);
 
 /* A directory handle over a kind's listing, or over fixed children and next. */
-int handle_open_directory(struct vfs *vfs, struct node *node, struct vfs_open *ret);
+int handle_open_directory(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+			  struct vfs_open *ret);
 int handle_read_directory(struct handle *h, const struct vfs_call *call, off_t offset, bool plus,
 			  vfs_fill *fill, void *arg);
 int handle_sync_directory(struct handle *h, bool data_only);

@@ -119,6 +119,13 @@ uint64_t content_parent(struct vfs *vfs, const struct node *dir)
 	return c->parent;
 }
 
+uint64_t content_root_parent(struct vfs *vfs, const struct node *dir)
+{
+	(void)vfs;
+	return view_of(dir) ? ino_of_ids(INO_VIEW_VERSION, view_of(dir), dir->a) :
+			      ino_of_ids(INO_VERSION, dir->a, 0);
+}
+
 void content_release(struct node *node)
 {
 	struct content *c = node->data;
@@ -234,11 +241,13 @@ static const struct listing_ops content_listing_ops = {
 	.close = list_close,
 };
 
-int content_list(struct vfs *vfs, struct node *dir, struct listing **ret)
+int content_list(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		 struct listing **ret)
 {
 	struct content_listing *l = xcalloc(1, sizeof(*l));
 	int err;
 
+	(void)call;
 	l->listing.ops = &content_listing_ops;
 	l->vfs = vfs;
 	l->dir = dir;

@@ -315,11 +315,13 @@ int draft_list_fd(struct vfs *vfs, struct node *dir, int fd, struct listing **re
 	return 0;
 }
 
-int draft_list(struct vfs *vfs, struct node *dir, struct listing **ret)
+int draft_list(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+	       struct listing **ret)
 {
 	struct draft_spot spot = draft_spot_of(dir);
 	int fd;
 
+	(void)call;
 	SHARED(&spot.area->lock);
 	if (!S_ISDIR(draft_file(dir)->type))
 		return -ENOTDIR;

@@ -213,7 +213,9 @@ static int list_next(struct listing *listing, struct listed *ret)
 	if (l->place >= l->count)
 		return 0;
 	n = &l->names[l->place++];
-	*ret = (struct listed){ n->name, n->ino, n->type, (off_t)l->place, NULL };
+	*ret = (struct listed){
+		.name = n->name, .ino = n->ino, .type = n->type, .cookie = (off_t)l->place,
+	};
 	return 1;
 }
 
@@ -232,11 +234,13 @@ static const struct listing_ops outputs_listing_ops = {
 	.close = list_close,
 };
 
-int outputs_list(struct vfs *vfs, struct node *dir, struct listing **ret)
+int outputs_list(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		 struct listing **ret)
 {
 	struct outputs_listing *l = xcalloc(1, sizeof(*l));
 	int err;
 
+	(void)call;
 	l->listing.ops = &outputs_listing_ops;
 	l->vfs = vfs;
 	l->dir = dir;

@@ -49,6 +49,28 @@ int view_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	return 0;
 }
 
+uint64_t view_parent(struct vfs *vfs, const struct node *dir)
+{
+	(void)vfs;
+	(void)dir;
+	return node_fixed_number(&kind_root, INO_FIXED, 0, &kind_views);
+}
+
+uint64_t view_collection_parent(struct vfs *vfs, const struct node *dir)
+{
+	(void)vfs;
+	return ino_of_ids(INO_VIEW, dir->a, 0);
+}
+
+uint64_t view_version_parent(struct vfs *vfs, const struct node *dir)
+{
+	struct version v;
+
+	if (version_get_by_id(vfs->store, dir->a, &v) < 0)
+		return VFS_ROOT;
+	return ino_of_ids(INO_VIEW_COLLECTION, dir->b, v.collection);
+}
+
 static void collection_node(uint32_t run, uint32_t collection, struct node *ret)
 {
 	*ret = (struct node){

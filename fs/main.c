@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include "command_lineage.h"
 #include "command_run.h"
 #include "conf/conf.h"
 #include "core/store.h"
@@ -32,6 +33,8 @@ static const struct command commands[] = {
 	{ "run", RUN_USAGE,
 	  "run a command as a run: what it reads and writes becomes lineage; run --help says more",
 	  run_main },
+	{ "lineage", LINEAGE_USAGE,
+	  "show what a version or a run was made from and what was made from it", lineage_main },
 	{ "help", "help", "print this", help_main },
 	{ "version", "version", "print the versions of lineagefs, libfuse and the store",
 	  version_main },

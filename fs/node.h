@@ -29,6 +29,10 @@ enum ino_class {
 	INO_ENDED,	/* run, slot of the draft */
 	INO_CONTENT,	/* number of the version's first, plus ordinal */
 	INO_DRAFT,	/* inode of the backing file */
+	INO_LINEAGE_VERSION, /* version, slot: /lineage/<name>:<vN> and what is always there */
+	INO_LINEAGE_RUN,     /* run, slot */
+	INO_LINEAGE_FIRST,   /* node, version, run or type: 16 classes, see kind_lineage.c */
+	INO_LINEAGE_LAST = INO_LINEAGE_FIRST + 15,
 	INO_VIEW,	 /* run, 0 */
 	INO_VIEW_COLLECTION, /* run, collection */
 	INO_VIEW_LATEST,     /* run, collection */
@@ -121,6 +125,8 @@ struct node_kind {
 	bool sealed;	  /* never changes: editing is EROFS, attributes are kept for ever */
 	bool volatile_name; /* the name may go without the kernel's doing */
 	bool unlisted;	    /* a fixed child that is found, not listed */
+	bool costly;	    /* its attributes are: a listing does not bring them along */
+	unsigned first_slot; /* directories: of its fixed children, where several share two ids */
 	bool slow;	  /* accept may take long */
 
 	/*
@@ -135,7 +141,8 @@ struct node_kind {
 	/* The number of "..", where that does not follow from the directory's own. */
 	uint64_t (*parent)(struct vfs *vfs, const struct node *dir);
 	/* Instead of fixed and next: a listing of the kind's own. */
-	int (*list)(struct vfs *vfs, struct node *dir, struct listing **ret);
+	int (*list)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		    struct listing **ret);
 
 	/* Owner, permission bits, times; st_size stays -1 when render or target tells it. */
 	int (*attr)(struct vfs *vfs, struct node *node, struct stat *st);

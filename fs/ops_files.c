@@ -339,12 +339,11 @@ static int pack(void *arg, const char *name, const struct vfs_entry *entry, off_
 {
 	struct listing *l = arg;
 	size_t room = l->size - l->used, need;
-	bool dots = !strcmp(name, ".") || !strcmp(name, "..");
 
 	if (l->plus) {
 		struct fuse_entry_param e = entry_param(entry);
 
-		if (dots)
+		if (entry->bare)
 			e.ino = 0; /* no lookup */
 		need = fuse_add_direntry_plus(l->req, l->to + l->used, room, name, &e, cookie);
 	} else {
@@ -353,7 +352,7 @@ static int pack(void *arg, const char *name, const struct vfs_entry *entry, off_
 	if (need > room)
 		return 1;
 	l->used += need;
-	if (l->plus && !dots) {
+	if (l->plus && !entry->bare) {
 		l->looked_up = xgrow(l->looked_up, &l->cap, l->count + 1, sizeof(*l->looked_up));
 		l->looked_up[l->count++] = entry->attr.st_ino;
 	}

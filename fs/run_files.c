@@ -35,12 +35,18 @@ static int read_all(int fd, struct buf *ret)
 	}
 }
 
-int run_file_read(const struct run_files *f, const char *name, struct buf *ret)
+int text_read(const char *path, struct buf *ret)
 {
-	autofree char *path = run_file_path(f, name);
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	return fd < 0 ? -errno : read_all(fd, ret);
+}
+
+int run_file_read(const struct run_files *f, const char *name, struct buf *ret)
+{
+	autofree char *path = run_file_path(f, name);
+
+	return text_read(path, ret);
 }
 
 int run_file_write(const struct run_files *f, const char *name, struct slice text)

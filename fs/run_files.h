@@ -26,6 +26,9 @@ char *run_file_path(const struct run_files *f, const char *name);
 /* The last line of `log` without its "error: ", or "" when it says nothing of an error. */
 void run_file_reason(const struct run_files *f, struct buf *ret);
 
+/* Adds the whole of any file to ret; -errno. */
+int text_read(const char *path, struct buf *ret);
+
 /* Does this error say that the mount is gone, so that it may come back? */
 bool mount_is_gone(int err);
 

@@ -14,6 +14,7 @@ const struct node_kind kind_root = {
 		{ "artifacts", &kind_collections },
 		{ "runs", &kind_runs },
 		{ "view", &kind_views },
+		{ "lineage", &kind_lineages },
 		{ NULL, NULL },
 	},
 	.attr = root_attr,
@@ -164,6 +165,7 @@ const struct node_kind kind_content_root = {
 	.find = content_find,
 	.list = content_list,
 	.attr = content_root_attr,
+	.parent = content_root_parent,
 };
 
 const struct node_kind kind_content_directory = {
@@ -410,6 +412,7 @@ const struct node_kind kind_view = {
 	.find = view_find,
 	.next = view_next,
 	.attr = view_attr,
+	.parent = view_parent,
 };
 
 const struct node_kind kind_view_collection = {
@@ -419,6 +422,7 @@ const struct node_kind kind_view_collection = {
 	.find = view_collection_find, /* latest, v0, v1, ... */
 	.next = view_collection_next,
 	.attr = view_collection_attr,
+	.parent = view_collection_parent,
 };
 
 const struct node_kind kind_view_latest = {
@@ -435,6 +439,7 @@ const struct node_kind kind_view_version = {
 	.find = view_version_find, /* SHA256SUMS, files, info.json */
 	.next = view_version_next,
 	.attr = version_attr,
+	.parent = view_version_parent,
 };
 
 const struct node_kind kind_view_sums = {
@@ -450,4 +455,135 @@ const struct node_kind kind_view_info = {
 	.type = S_IFREG,
 	.attr = version_text_attr,
 	.render = version_info_render,
+};
+
+/* /lineage: the whole store; <name>:v<N>/ and <run>/ are found, not listed */
+const struct node_kind kind_lineages = {
+	.name = "lineage",
+	.type = S_IFDIR,
+	.fixed = (const struct node_fixed[]){
+		{ "graph.json", &kind_graph_json },
+		{ NULL, NULL },
+	},
+	.first_slot = 16,
+	.find = lineages_find,
+	.attr = lineage_attr,
+};
+
+const struct node_kind kind_lineage = {
+	.name = "lineage/<node>",
+	.type = S_IFDIR,
+	.fixed = (const struct node_fixed[]){
+		{ "downstream", &kind_lineage_down },
+		{ "graph.dot", &kind_graph_dot },
+		{ "graph.json", &kind_graph_json },
+		{ "openlineage.ndjson", &kind_openlineage },
+		{ "upstream", &kind_lineage_up },
+		{ NULL, NULL },
+	},
+	.attr = lineage_attr,
+	.parent = lineage_parent,
+};
+
+#define LINEAGE_FIXED                                                                    \
+	(const struct node_fixed[]){                                                     \
+		{ "artifacts", &kind_lineage_artifacts },                                \
+		{ "runs", &kind_lineage_runs },                                          \
+		{ "types", &kind_lineage_types },                                        \
+		{ NULL, NULL },                                                          \
+	}
+
+const struct node_kind kind_lineage_up = {
+	.name = "upstream",
+	.type = S_IFDIR,
+	.fixed = LINEAGE_FIXED,
+	.first_slot = LINEAGE_UP_SLOT,
+	.attr = lineage_attr,
+	.parent = lineage_parent,
+};
+
+const struct node_kind kind_lineage_down = {
+	.name = "downstream",
+	.type = S_IFDIR,
+	.fixed = LINEAGE_FIXED,
+	.first_slot = LINEAGE_DOWN_SLOT,
+	.attr = lineage_attr,
+	.parent = lineage_parent,
+};
+
+const struct node_kind kind_lineage_artifacts = {
+	.name = "artifacts of a lineage",
+	.type = S_IFDIR,
+	.find = lineage_artifacts_find,
+	.list = lineage_artifacts_list,
+	.attr = lineage_attr,
+	.parent = lineage_parent,
+};
+
+const struct node_kind kind_lineage_runs = {
+	.name = "runs of a lineage",
+	.type = S_IFDIR,
+	.find = lineage_runs_find,
+	.list = lineage_runs_list,
+	.attr = lineage_attr,
+	.parent = lineage_parent,
+};
+
+const struct node_kind kind_lineage_types = {
+	.name = "types of a lineage",
+	.type = S_IFDIR,
+	.find = lineage_types_find,
+	.list = lineage_types_list,
+	.attr = lineage_attr,
+	.parent = lineage_parent,
+};
+
+const struct node_kind kind_lineage_type = {
+	.name = "types/<type> of a lineage",
+	.type = S_IFDIR,
+	.volatile_name = true,
+	.find = lineage_type_find,
+	.list = lineage_type_list,
+	.attr = lineage_attr,
+	.parent = lineage_parent,
+};
+
+const struct node_kind kind_lineage_link = {
+	.name = "node of a lineage",
+	.type = S_IFLNK,
+	.volatile_name = true, /* inputs may be taken back */
+	.attr = lineage_link_attr,
+	.target = lineage_link_target,
+};
+
+const struct node_kind kind_lineage_truncated = {
+	.name = "TRUNCATED",
+	.type = S_IFREG,
+	.volatile_name = true,
+	.attr = lineage_text_attr,
+	.render = lineage_truncated_render,
+};
+
+const struct node_kind kind_graph_json = {
+	.name = "graph.json",
+	.type = S_IFREG,
+	.costly = true,
+	.attr = lineage_text_attr,
+	.render = graph_json_render,
+};
+
+const struct node_kind kind_graph_dot = {
+	.name = "graph.dot",
+	.type = S_IFREG,
+	.costly = true,
+	.attr = lineage_text_attr,
+	.render = graph_dot_render,
+};
+
+const struct node_kind kind_openlineage = {
+	.name = "openlineage.ndjson",
+	.type = S_IFREG,
+	.costly = true,
+	.attr = lineage_text_attr,
+	.render = openlineage_render,
 };

@@ -20,7 +20,15 @@ extern const struct node_kind kind_views, kind_view, kind_view_collection, kind_
 	kind_view_version, kind_view_sums, kind_view_info;
 extern const struct node_kind kind_job_type, kind_config, kind_metadata, kind_rerun, kind_run_tags,
 	kind_run_tag, kind_console;
+extern const struct node_kind kind_lineages, kind_lineage, kind_lineage_up, kind_lineage_down,
+	kind_lineage_artifacts, kind_lineage_runs, kind_lineage_types, kind_lineage_type,
+	kind_lineage_link, kind_lineage_truncated, kind_graph_json, kind_graph_dot,
+	kind_openlineage;
 extern const struct node_kind kind_draft;
+
+/* Where the numbers of what is in /lineage/<node>/upstream and downstream begin. */
+#define LINEAGE_UP_SLOT 16
+#define LINEAGE_DOWN_SLOT 32
 
 #define HOOK_FIND(name)                                                                  \
 	int name(struct vfs *vfs, const struct vfs_call *call, struct node *dir,         \
@@ -29,7 +37,9 @@ extern const struct node_kind kind_draft;
 	int name(struct vfs *vfs, struct node *dir, const char *after,                   \
 		 struct buf *ret_name, struct node *ret)
 #define HOOK_PARENT(name) uint64_t name(struct vfs *vfs, const struct node *dir)
-#define HOOK_LIST(name) int name(struct vfs *vfs, struct node *dir, struct listing **ret)
+#define HOOK_LIST(name)                                                                  \
+	int name(struct vfs *vfs, const struct vfs_call *call, struct node *dir,         \
+		 struct listing **ret)
 #define HOOK_ATTR(name) int name(struct vfs *vfs, struct node *node, struct stat *st)
 #define HOOK_SET_ATTR(name)                                                              \
 	int name(struct vfs *vfs, const struct vfs_call *call, struct node *node,        \
@@ -87,6 +97,7 @@ HOOK_TEXT(sums_render);
 /* kind_content.c */
 HOOK_FIND(content_find);
 HOOK_PARENT(content_parent);
+HOOK_PARENT(content_root_parent);
 HOOK_LIST(content_list);
 HOOK_ATTR(content_root_attr);
 HOOK_ATTR(content_attr);
@@ -117,6 +128,9 @@ void run_state_changed(struct vfs *vfs, uint32_t run);
 /* kind_view.c */
 HOOK_FIND(views_find);
 HOOK_ATTR(views_attr);
+HOOK_PARENT(view_parent);
+HOOK_PARENT(view_collection_parent);
+HOOK_PARENT(view_version_parent);
 HOOK_FIND(view_find);
 HOOK_NEXT(view_next);
 HOOK_ATTR(view_attr);
@@ -150,6 +164,26 @@ HOOK_ACCEPT(run_tag_accept);
 HOOK_ATTR(console_log_attr);
 HOOK_SET_ATTR(console_log_set_attr);
 HOOK_OPEN(console_log_open);
+
+/* kind_lineage.c */
+HOOK_FIND(lineages_find);
+HOOK_PARENT(lineage_parent);
+HOOK_ATTR(lineage_attr);
+HOOK_ATTR(lineage_text_attr);
+HOOK_ATTR(lineage_link_attr);
+HOOK_FIND(lineage_artifacts_find);
+HOOK_LIST(lineage_artifacts_list);
+HOOK_FIND(lineage_runs_find);
+HOOK_LIST(lineage_runs_list);
+HOOK_FIND(lineage_types_find);
+HOOK_LIST(lineage_types_list);
+HOOK_FIND(lineage_type_find);
+HOOK_LIST(lineage_type_list);
+HOOK_TARGET(lineage_link_target);
+HOOK_TEXT(lineage_truncated_render);
+HOOK_TEXT(graph_json_render);
+HOOK_TEXT(graph_dot_render);
+HOOK_TEXT(openlineage_render);
 
 /* kind_inputs.c */
 HOOK_FIND(inputs_find);

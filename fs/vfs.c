@@ -121,10 +121,15 @@ uint32_t vfs_caller_run(struct vfs *vfs, const struct vfs_call *call)
 	return caller_known(vfs->store, &cred, &caller) ? caller.run : 0;
 }
 
+static uint32_t first_slot(const struct node_kind *kind)
+{
+	return kind->first_slot ? kind->first_slot : 2;
+}
+
 void node_fixed_child(const struct node *dir, size_t index, struct node *ret)
 {
 	enum ino_class class = (enum ino_class)(dir->ino >> INO_NUMBER_BITS);
-	uint32_t slot = (uint32_t)index + 2;
+	uint32_t slot = first_slot(dir->kind) + (uint32_t)index;
 
 	*ret = (struct node){
 		.ino = ino_of_ids(class, dir->a, slot),
@@ -141,7 +146,7 @@ uint64_t node_fixed_number(const struct node_kind *dir, enum ino_class class, ui
 
 	while (dir->fixed[i].kind != child)
 		i++;
-	return ino_of_ids(class, id, i + 2);
+	return ino_of_ids(class, id, first_slot(dir) + i);
 }
 
 uint64_t node_parent_number(struct vfs *vfs, const struct node *dir)
@@ -614,10 +619,9 @@ int vfs_opendir(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, stru
 	USE(use, vfs, ino);
 	int err;
 
-	(void)call;
 	if (!use.node)
 		return -ESTALE;
-	err = handle_open_directory(vfs, use.node, ret);
+	err = handle_open_directory(vfs, call, use.node, ret);
 	if (err == 0)
 		use.node = NULL; /* the handle keeps the reference */
 	return err;

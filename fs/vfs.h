@@ -94,8 +94,8 @@ int vfs_opendir(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, stru
 /*
  * Entries after the one whose cookie is offset (0: from the first, which are "." and ".."). Calls
  * fill for each; it returns non-zero when there is no more room, and that entry was not taken.
- * With plus, every entry but "." and ".." is a lookup of its node (undone if not taken) and *entry
- * is whole; without, only st_ino and the type bits of st_mode are set.
+ * With plus, every entry that is not bare is a lookup of its node (undone if not taken) and *entry
+ * is whole; without, all are bare: only st_ino and the type bits of st_mode are set.
  */
 int vfs_readdir(struct handle *handle, const struct vfs_call *call, off_t offset, bool plus,
 		vfs_fill *fill, void *arg);
