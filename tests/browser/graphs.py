@@ -63,11 +63,11 @@ def pipeline(root=None, truncated=False):
               run("export-3", "export", 5, "running"),
               artifact("report", "v0", "report", 6, ["latest"]),
               artifact("onnx", "v0", "model", 6, ["latest"]),
-              run("publish", "", 7), run("audit", "audit", 7), run("drift", "evaluate", 7)]
+              run("stats", "evaluate", 5), run("publish", "", 7), run("audit", "audit", 7), run("drift", "evaluate", 7)]
     edges += [used("mnist:v3", "again-3"),
               {"from": "again-3", "to": "model:v3", "kind": "reproduced"},
               used("model:v3", "eval-3", "model"), used("labels:v2", "eval-3", "truth"),
-              used("model:v5", "eval-5", "model"), used("labels:v2", "eval-5", "truth"),
+              used("model:v5", "eval-5", "model"), used("labels:v2", "eval-5", "truth"), used("model:v0", "stats"),
               used("model:v3", "export-3", "model"), logged("eval-3", "report:v0"),
               logged("export-3", "onnx:v0"), used("report:v0", "publish", "report"),
               used("onnx:v0", "publish", "model"), used("report:v0", "audit"),
