@@ -186,16 +186,12 @@ SEARCHES = [("again", ["again-3"]), ("in-6", ["train-6"]), ("best", ["train-3"])
 def cluster_search(page):
     page.open(graphs.pipeline())
     for text, wanted in SEARCHES:
-        page.click(RUNS + " .field")
-        page.one(RUNS + " .field").clear()
-        page.key(text)
+        page.fill(RUNS + " .field", text)
         page.wait(lambda: rows(page, RUNS) == wanted, f"{text} finds {wanted}")
     assert page.seen(RUNS + " .none")
-    page.click(MODELS + " .field")
     for text, wanted in (("model:v3", ["model:v3"]), ("prod", ["model:v3"]), ("latest", ["model:v5"]),
                          ("MODEL live", [f"model:v{k}" for k in range(6)])):
-        page.one(MODELS + " .field").clear()
-        page.key(text)
+        page.fill(MODELS + " .field", text)
         page.wait(lambda: rows(page, MODELS) == wanted, f"{text} finds {wanted}")
     page.screenshot("cluster-search")
 
@@ -428,7 +424,7 @@ def highlight(page):
 def highlight_keys(page):
     page.open(graphs.pipeline())
     page.focus_box("model:v3")
-    page.key("U")
+    page.key("0", "U")
     page.wait(lambda: page.marked() == UP, "U")
     page.key("D")
     page.wait(lambda: page.marked() == DOWN, "D")
@@ -451,15 +447,15 @@ def sequence(page):
                            {"m:v0", "r", "a:v0", "b:v0", "loop"})):
         page.open(graphs.document(nodes, edges))
         page.focus_box("m:v0")
-        page.key("U")
+        page.key("0", "U")
         page.wait(lambda: page.marked() == wanted, f"upstream of the checkpoint is {wanted}")
     page.open(graphs.document(nodes, steps))
     page.focus_box("b:v0")
-    page.key("D")
+    page.key("0", "D")
     page.wait(lambda: page.marked() == {"b:v0", "r", "m:v1"}, "downstream of the later input")
     page.key(Keys.ESCAPE)
     page.focus_box("m:v1")
-    page.key("U")
+    page.key("0", "U")
     page.wait(lambda: page.marked() == {"m:v1", "r", "a:v0", "b:v0", "loop", "m:v0"}, "all of it")
 
 
@@ -472,6 +468,7 @@ def path(page):
     page.click(page.node("raw:v0") + " .face")
     page.click('#panel [data-action="path"]')
     page.wait(lambda: "choose the other end" in page.text("#mark-text"), "one end is chosen")
+    page.click("#zoom-fit")
     page.click(page.node("report:v0") + " .face")
     page.click('#panel [aria-label=Consumers] .link[data-id="audit"]')
     page.click('#panel [data-action="path"]')
@@ -482,6 +479,7 @@ def path(page):
     page.screenshot("path")
     page.click("#mark-clear")
     page.wait(lambda: not page.marked(), "cleared")
+    page.click("#zoom-fit")
     page.click(page.node("audit") + " .face")
     page.click('#panel [data-action="path"]')
     page.click(page.node("drift") + " .face")
@@ -536,8 +534,10 @@ def zoom(page):
     page.click("#zoom-fit")
     page.wait(lambda: page.view() == fitted, "fit")
     stage = page.rect("#stage")
-    for box in page.all(".box"):
-        assert stage["left"] <= box.rect["x"] and box.rect["x"] + box.rect["width"] <= stage["right"]
+    for node in ("raw:v0", "fetch-old", "publish", "drift"):
+        box = page.rect(page.node(node))
+        assert all(stage[side] <= box[side] for side in ("left", "top")), node
+        assert all(box[side] <= stage[side] for side in ("right", "bottom")), node
 
 
 @check("zoom, fit and reset, keyboard")
@@ -591,9 +591,7 @@ def find(page):
     stage, box = page.rect("#stage"), page.rect(page.node("model:v4"))
     assert abs(stage["x"] - box["x"]) < 2 and abs(stage["y"] - box["y"]) < 2, "in the middle"
     assert not page.seen("#found")
-    page.one("#find").clear()
-    page.click("#find")
-    page.key("no such thing")
+    page.fill("#find", "no such thing")
     page.wait(lambda: page.seen("#found-none"), "nothing matches")
 
 
@@ -639,20 +637,20 @@ def help_overlay(page):
 def focus(page):
     page.open(graphs.pipeline())
     page.focus_box("model:v3")
-    page.js("document.activeElement.blur()")
+    page.js("document.getElementById('find').focus()")
     nameless = page.js("return [...document.querySelectorAll('button, input, [tabindex], [role=group]')].filter(e =>"
                        " e.checkVisibility() && !e.textContent.trim() && !e.ariaLabel && !e.labels?.length &&"
                        " !e.closest('[aria-hidden=true]')).map(e => e.outerHTML)")
     same(nameless, [], "without a name")
     stops = []
     for _ in range(60):
-        page.key(Keys.TAB)
         stop = page.js("const e = document.activeElement, s = getComputedStyle(e);"
                        "return e === document.body ? null : [e.id || e.className, s.outlineStyle,"
                        " parseFloat(s.outlineWidth), e.matches(':focus-visible')]")
         if stop is None:
             break
         stops.append(stop)
+        page.key(Keys.TAB)
     for name, style, width, visible in stops:
         assert style == "solid" and width >= 2 and visible, f"focus of {name} cannot be seen"
     names = [s[0] for s in stops]

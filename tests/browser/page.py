@@ -131,6 +131,12 @@ class Page:
         """Keys, to whatever has the keyboard."""
         ActionChains(self.browser).send_keys(*keys).perform()
 
+    def fill(self, css, text):
+        """Replaces what a field holds."""
+        self.click(css)
+        self.chord("\ue009", "a")
+        self.key(text or "\ue003")
+
     def chord(self, modifier, key):
         ActionChains(self.browser).key_down(modifier).send_keys(key).key_up(modifier).perform()
 
