@@ -762,6 +762,11 @@ def big_drawn(page):
     same(sum(a["count"] for a in page.arrows()), 30000, "every edge is in an arrow")
     assert page.js("return document.querySelectorAll('*').length") < 12000
     page.screenshot("big-all")
+    last = '[data-cluster="cluster:39:run"]'
+    page.click(last + " .face")
+    page.wait(lambda: page.view()[2] > 0.6 and page.active(last + " .field"), "a click on a tiny cluster comes near")
+    page.key(Keys.ESCAPE, "0")
+    page.wait(lambda: len(page.all(".cluster")) == 40, "all again")
     times = page.js("const t = [performance.now()]; rearrange(); t.push(performance.now());"
                     " matching(G.order, 'corpus v99'); t.push(performance.now());"
                     " walk(G.order[0], 'down'); t.push(performance.now());"
