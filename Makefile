@@ -69,6 +69,8 @@ $(BUILD)/flags: FORCE
 	$(Q)mkdir -p $(@D); echo '$(COMPILE) $(LIBRARIES)' | cmp -s - $@ || \
 		echo '$(COMPILE) $(LIBRARIES)' >$@
 
+$(BUILD)/fs/page.o: fs/graph.html
+
 -include $(DEPENDENCIES)
 
 unit-programs: $(UNIT_PROGRAMS)

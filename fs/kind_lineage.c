@@ -8,6 +8,8 @@
 #include "tree.h"
 #include "vfs_private.h"
 
+#include "page.h"
+
 #include "core/artifact.h"
 #include "core/document.h"
 #include "core/lineage.h"
@@ -632,6 +634,16 @@ int graph_json_render(struct vfs *vfs, struct node *node, struct buf *ret)
 	struct lineage_node of;
 
 	return document_graph(vfs->store, document_node(node, &of), ret);
+}
+
+int graph_html_render(struct vfs *vfs, struct node *node, struct buf *ret)
+{
+	AUTO(buf_release) struct buf graph = BUF_INIT;
+	int err = graph_json_render(vfs, node, &graph);
+
+	if (err == 0)
+		page_write(buf_slice(&graph), ret);
+	return err;
 }
 
 int graph_dot_render(struct vfs *vfs, struct node *node, struct buf *ret)

@@ -462,6 +462,7 @@ const struct node_kind kind_lineages = {
 	.name = "lineage",
 	.type = S_IFDIR,
 	.fixed = (const struct node_fixed[]){
+		{ "graph.html", &kind_graph_html },
 		{ "graph.json", &kind_graph_json },
 		{ NULL, NULL },
 	},
@@ -476,6 +477,7 @@ const struct node_kind kind_lineage = {
 	.fixed = (const struct node_fixed[]){
 		{ "downstream", &kind_lineage_down },
 		{ "graph.dot", &kind_graph_dot },
+		{ "graph.html", &kind_graph_html },
 		{ "graph.json", &kind_graph_json },
 		{ "openlineage.ndjson", &kind_openlineage },
 		{ "upstream", &kind_lineage_up },
@@ -570,6 +572,14 @@ const struct node_kind kind_graph_json = {
 	.costly = true,
 	.attr = lineage_text_attr,
 	.render = graph_json_render,
+};
+
+const struct node_kind kind_graph_html = {
+	.name = "graph.html",
+	.type = S_IFREG,
+	.costly = true,
+	.attr = lineage_text_attr,
+	.render = graph_html_render,
 };
 
 const struct node_kind kind_graph_dot = {

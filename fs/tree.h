@@ -22,7 +22,7 @@ extern const struct node_kind kind_job_type, kind_config, kind_metadata, kind_re
 	kind_run_tag, kind_console;
 extern const struct node_kind kind_lineages, kind_lineage, kind_lineage_up, kind_lineage_down,
 	kind_lineage_artifacts, kind_lineage_runs, kind_lineage_types, kind_lineage_type,
-	kind_lineage_link, kind_lineage_truncated, kind_graph_json, kind_graph_dot,
+	kind_lineage_link, kind_lineage_truncated, kind_graph_json, kind_graph_html, kind_graph_dot,
 	kind_openlineage;
 extern const struct node_kind kind_draft;
 
@@ -182,6 +182,7 @@ HOOK_LIST(lineage_type_list);
 HOOK_TARGET(lineage_link_target);
 HOOK_TEXT(lineage_truncated_render);
 HOOK_TEXT(graph_json_render);
+HOOK_TEXT(graph_html_render);
 HOOK_TEXT(graph_dot_render);
 HOOK_TEXT(openlineage_render);
 
