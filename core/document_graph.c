@@ -222,7 +222,6 @@ int document_graph(struct store *store, const struct lineage_node *of, struct bu
 		write_member(&w, "root", root < 0 || !w.names[root] ? json_null() :
 								       json_string(w.names[root]));
 		write_member(&w, "store", json_string(store->path));
-		write_member(&w, "generated_at", json_time(store_now()));
 		write_member(&w, "truncated",
 			     graph.truncated ? json_string(truncated) : json_false());
 		buf_add_slice(ret, buf_slice(&nodes));

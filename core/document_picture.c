@@ -148,8 +148,7 @@ static void write_shortcuts(const struct picture *p, const struct picture_shortc
 void picture_write(const struct picture *p, const bool *keep,
 		   const struct picture_shortcut *shortcuts, size_t count, struct buf *ret)
 {
-	static const char *const members[] = { "format", "root", "store", "generated_at",
-					       "truncated" };
+	static const char *const members[] = { "format", "root", "store", "truncated" };
 	const char *before = "\n  ";
 
 	buf_add_str(ret, "{\n");

@@ -29,7 +29,7 @@ def logged(writer, version):
 
 def document(nodes, edges, root=None, truncated=False):
     return {"format": "lineagefs-graph-1", "root": root, "store": "/srv/ml/store",
-            "generated_at": "2025-03-02T08:00:00Z", "truncated": truncated,
+            "truncated": truncated,
             "nodes": nodes, "edges": edges}
 
 
