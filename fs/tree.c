@@ -472,7 +472,7 @@ const struct node_kind kind_lineage = {
 		{ "upstream", &kind_lineage_up },
 		{ NULL, NULL },
 	},
-	.attr = lineage_attr,
+	.attr = lineage_node_attr,
 };
 
 #define LINEAGE_FIXED                                                                    \

@@ -159,6 +159,7 @@ HOOK_OPEN(console_log_open);
 /* kind_lineage.c */
 HOOK_FIND(lineages_find);
 HOOK_ATTR(lineage_attr);
+HOOK_ATTR(lineage_node_attr);
 HOOK_ATTR(lineage_text_attr);
 HOOK_ATTR(lineage_link_attr);
 HOOK_FIND(lineage_artifacts_find);
