@@ -6,6 +6,8 @@
 #include "log.h"
 #include "run.h"
 
+#include <assert.h>
+
 /* Closures that are remembered: a listing and the lookups of what it listed ask for the same. */
 #define REMEMBERED 16
 
@@ -113,54 +115,107 @@ static int refresh(struct lineage *l)
 
 /* ---- sets of nodes ---- */
 
-/* Which nodes were met, each with a number. Open addressing, twice as large as what is in it. */
+/*
+ * Which nodes were met, each with a number. Ids that are near each other are met together, so they
+ * share a page, and a table finds the pages (open addressing, twice as large as what is in it).
+ */
+#define PAGE_IDS 64
+
 struct met {
-	struct met_node {
-		uint32_t key; /* id and kind; 0: free */
-		uint32_t value;
-	} *slots;
-	size_t size, count; /* size is a power of two */
+	struct met_page {
+		uint32_t key;		   /* kind and first id */
+		uint32_t values[PAGE_IDS]; /* 0: not met; else 1 more than its number */
+	} *pages;
+	size_t page_count, page_cap;
+	uint32_t *slots; /* 0: free; else 1 more than the page's place */
+	size_t size;	 /* of the table: a power of two */
+	uint32_t last;	 /* as a slot: the page that was asked for last */
 };
+
+static void met_release(struct met *m)
+{
+	free(m->pages);
+	free(m->slots);
+}
 
 static uint32_t met_key(enum lineage_kind kind, uint32_t id)
 {
-	return (id << 1 | (uint32_t)kind) + 1;
+	return (uint32_t)kind << 31 | id / PAGE_IDS;
 }
 
-static struct met_node *met_slot(const struct met *m, uint32_t key)
+static uint32_t *met_slot(const struct met *m, uint32_t key)
 {
-	size_t i = (key * 0x9e3779b1u) & (m->size - 1);
+	size_t i = (key * 0x9e3779b1u) >> 7 & (m->size - 1);
 
-	while (m->slots[i].key && m->slots[i].key != key)
+	while (m->slots[i] && m->pages[m->slots[i] - 1].key != key)
 		i = (i + 1) & (m->size - 1);
 	return &m->slots[i];
 }
 
-static struct met_node *met_find(const struct met *m, enum lineage_kind kind, uint32_t id)
+static struct met_page *met_page(struct met *m, uint32_t key)
 {
-	struct met_node *node = m->size ? met_slot(m, met_key(kind, id)) : NULL;
+	uint32_t slot = m->last;
 
-	return node && node->key ? node : NULL;
+	if (slot == 0 || m->pages[slot - 1].key != key)
+		slot = m->size ? *met_slot(m, key) : 0;
+	if (slot == 0)
+		return NULL;
+	m->last = slot;
+	return &m->pages[slot - 1];
 }
 
-static void met_grow(struct met *m)
+/* How the node was met: 1 more than its number. NULL: it was not. */
+static uint32_t *met_find(struct met *m, enum lineage_kind kind, uint32_t id)
 {
-	struct met old = *m;
+	struct met_page *page = met_page(m, met_key(kind, id));
 
-	m->size = old.size ? old.size * 2 : 64;
-	m->slots = xcalloc(m->size, sizeof(*m->slots));
-	for (size_t i = 0; i < old.size; i++)
-		if (old.slots[i].key)
-			*met_slot(m, old.slots[i].key) = old.slots[i];
-	free(old.slots);
+	return page && page->values[id % PAGE_IDS] ? &page->values[id % PAGE_IDS] : NULL;
 }
 
-static void met_add(struct met *m, enum lineage_kind kind, uint32_t id, uint32_t value)
+static struct met_page *met_add_page(struct met *m, uint32_t key)
 {
-	if (m->count * 2 >= m->size)
-		met_grow(m);
-	*met_slot(m, met_key(kind, id)) = (struct met_node){ met_key(kind, id), value };
-	m->count++;
+	struct met_page *page;
+
+	if (m->page_count * 2 >= m->size) {
+		free(m->slots);
+		m->size = m->size ? m->size * 2 : 16;
+		m->slots = xcalloc(m->size, sizeof(*m->slots));
+		for (size_t i = 0; i < m->page_count; i++)
+			*met_slot(m, m->pages[i].key) = (uint32_t)i + 1;
+	}
+	m->pages = xgrow(m->pages, &m->page_cap, m->page_count + 1, sizeof(*m->pages));
+	page = &m->pages[m->page_count];
+	*page = (struct met_page){ .key = key };
+	*met_slot(m, key) = (uint32_t)++m->page_count;
+	return page;
+}
+
+/* Good until the next one. */
+static uint32_t *met_add(struct met *m, enum lineage_kind kind, uint32_t id, uint32_t number)
+{
+	uint32_t key = met_key(kind, id);
+	struct met_page *page = met_page(m, key);
+
+	if (!page)
+		page = met_add_page(m, key);
+	page->values[id % PAGE_IDS] = number + 1;
+	return &page->values[id % PAGE_IDS];
+}
+
+static int by_key(const void *a, const void *b)
+{
+	uint32_t x = ((const struct met_page *)a)->key, y = ((const struct met_page *)b)->key;
+
+	return (x > y) - (x < y);
+}
+
+/* Takes the order from the pages, so nothing can be looked for any more. */
+static void met_sort(struct met *m)
+{
+	if (m->page_count)
+		qsort(m->pages, m->page_count, sizeof(*m->pages), by_key);
+	free(steal(m->slots));
+	m->size = m->last = 0;
 }
 
 /* ---- walking ---- */
@@ -211,11 +266,14 @@ static void meet_version(struct walk *w, uint32_t id)
 	c->versions[c->version_count++] = id;
 }
 
-/* How far the run's timeline was gone through; fresh when it is met now. NULL: no room. */
-static struct met_node *meet_run(struct walk *w, uint32_t id, uint32_t fresh)
+/*
+ * How far the run's timeline was gone through, and 1; fresh when it is met now. NULL: no room. Good
+ * until the next one.
+ */
+static uint32_t *meet_run(struct walk *w, uint32_t id, uint32_t fresh)
 {
 	struct lineage_closure *c = w->closure;
-	struct met_node *node = met_find(&w->met, LINEAGE_RUN, id);
+	uint32_t *node = met_find(&w->met, LINEAGE_RUN, id);
 
 	if (node)
 		return node;
@@ -225,8 +283,7 @@ static struct met_node *meet_run(struct walk *w, uint32_t id, uint32_t fresh)
 		c->runs = xgrow(c->runs, &w->run_cap, c->run_count + 1, sizeof(*c->runs));
 		c->runs[c->run_count++] = id;
 	}
-	met_add(&w->met, LINEAGE_RUN, id, fresh);
-	return met_find(&w->met, LINEAGE_RUN, id);
+	return met_add(&w->met, LINEAGE_RUN, id, fresh);
 }
 
 static void add_task(struct walk *w, uint32_t run, uint32_t from, uint32_t to)
@@ -240,23 +297,23 @@ static void add_task(struct walk *w, uint32_t run, uint32_t from, uint32_t to)
 /* The run did what it did until this place of its timeline: all before counts. */
 static void up_to(struct walk *w, uint32_t run, uint32_t place)
 {
-	struct met_node *node = meet_run(w, run, 0);
+	uint32_t *node = meet_run(w, run, 0);
 
-	if (!node || node->value >= place)
+	if (!node || *node - 1 >= place)
 		return;
-	add_task(w, run, node->value, place);
-	node->value = place;
+	add_task(w, run, *node - 1, place);
+	*node = place + 1;
 }
 
 /* All that the run did from this place on counts. */
 static void down_from(struct walk *w, uint32_t run, uint32_t place, uint32_t count)
 {
-	struct met_node *node = meet_run(w, run, count);
+	uint32_t *node = meet_run(w, run, count);
 
-	if (!node || node->value <= place)
+	if (!node || *node - 1 <= place)
 		return;
-	add_task(w, run, place, node->value);
-	node->value = place;
+	add_task(w, run, place, *node - 1);
+	*node = place + 1;
 }
 
 /* How many entries of a timeline come before a sequence, or the sequence of an entry. */
@@ -376,7 +433,7 @@ static uint32_t find_entry(const struct id_list *timeline, uint32_t from, uint32
 static int walk_up(struct walk *w, uint32_t version)
 {
 	struct id_list timeline;
-	struct met_node *node;
+	const uint32_t *node;
 	uint32_t run, place;
 	int err = w->source->ops->producer(w->source, version, &run);
 
@@ -386,7 +443,7 @@ static int walk_up(struct walk *w, uint32_t version)
 	if (err < 0)
 		return err;
 	node = met_find(&w->met, LINEAGE_RUN, run);
-	place = find_entry(&timeline, node ? node->value : 0,
+	place = find_entry(&timeline, node ? *node - 1 : 0,
 			   timeline_entry(TIMELINE_LOGGED, version));
 	/* Not found further on: it was logged in the part that was gone through. */
 	up_to(w, run, place < timeline.count ? place : 0);
@@ -406,17 +463,17 @@ static int walk_down(struct walk *w, uint32_t version)
 	memcpy(runs, users.ids, users.count * sizeof(*runs));
 	for (size_t i = 0; i < users.count; i++) {
 		struct id_list timeline;
-		const struct met_node *node = met_find(&w->met, LINEAGE_RUN, runs[i]);
+		const uint32_t *node = met_find(&w->met, LINEAGE_RUN, runs[i]);
 
 		err = w->source->ops->timeline(w->source, runs[i], &timeline);
 		if (err < 0)
 			return err;
 		/* Only what comes before the part that was gone through makes a difference. */
-		if (node && node->value < timeline.count)
-			timeline.count = node->value;
+		if (node && *node - 1 < timeline.count)
+			timeline.count = *node - 1;
 		down_from(w, runs[i],
 			  find_entry(&timeline, 0, timeline_entry(TIMELINE_USED, version)) + 1,
-			  node ? node->value : (uint32_t)timeline.count + 1);
+			  node ? *node - 1 : (uint32_t)timeline.count + 1);
 	}
 	return 0;
 }
@@ -452,6 +509,9 @@ static int walk(struct walk *w)
 
 			err = run_task(w, &task);
 		} else if (w->direction == LINEAGE_UP) {
+			if (w->source->ops->expect)
+				w->source->ops->expect(w->source, c->versions + w->walked,
+						       c->version_count - w->walked);
 			err = walk_up(w, c->versions[w->walked++]);
 		} else {
 			err = walk_down(w, c->versions[w->walked++]);
@@ -460,11 +520,29 @@ static int walk(struct walk *w)
 	return err;
 }
 
-static int by_id(const void *a, const void *b)
+/* All that was met, but for the start. */
+static void sort_closure(struct walk *w)
 {
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	struct lineage_closure *c = w->closure;
+	size_t versions = 0, runs = 0;
 
-	return (x > y) - (x < y);
+	met_sort(&w->met);
+	for (size_t i = 0; i < w->met.page_count; i++) {
+		const struct met_page *page = &w->met.pages[i];
+		bool run = page->key >> 31 == LINEAGE_RUN;
+
+		for (uint32_t k = 0; k < PAGE_IDS; k++) {
+			uint32_t id = (page->key & INT32_MAX) * PAGE_IDS + k;
+
+			if (!page->values[k])
+				continue;
+			if (!run)
+				c->versions[versions++] = id;
+			else if (!is_start(w, LINEAGE_RUN, id))
+				c->runs[runs++] = id;
+		}
+	}
+	assert(versions == c->version_count && runs == c->run_count);
 }
 
 static int compute(struct lineage *l, struct lineage_node of, enum lineage_direction direction,
@@ -486,16 +564,14 @@ static int compute(struct lineage *l, struct lineage_node of, enum lineage_direc
 	w.source = l->graph ? lineage_source_graph(l->graph) : lineage_source_scan(l->store);
 	err = walk(&w);
 	w.source->ops->close(w.source);
-	free(w.met.slots);
+	if (err == 0)
+		sort_closure(&w);
+	met_release(&w.met);
 	free(w.tasks);
 	if (err < 0) {
 		closure_free(c);
 		return err;
 	}
-	if (c->version_count)
-		qsort(c->versions, c->version_count, sizeof(*c->versions), by_id);
-	if (c->run_count)
-		qsort(c->runs, c->run_count, sizeof(*c->runs), by_id);
 	*ret = c;
 	return 0;
 }

@@ -9,6 +9,9 @@
 
 #include <malloc.h>
 
+/* How many versions there are between the steps of graph_expect(). */
+#define EXPECT_APART 6
+
 struct list {
 	uint32_t *ids;
 	uint32_t count;
@@ -467,6 +470,25 @@ static int graph_producer(struct lineage_source *base, uint32_t version, uint32_
 	return 0;
 }
 
+/*
+ * Each answer is three steps through memory, each of which says where the next one goes: they are
+ * taken for later versions while earlier ones are gone through.
+ */
+static void graph_expect(struct lineage_source *base, const uint32_t *versions, size_t count)
+{
+	const struct lineage_graph *g = graph_of(base);
+	uint32_t run;
+
+	if (count > 3 * EXPECT_APART && versions[3 * EXPECT_APART] < g->version_count)
+		__builtin_prefetch(&g->versions[versions[3 * EXPECT_APART]]);
+	if (count > 2 * EXPECT_APART &&
+	    graph_producer(base, versions[2 * EXPECT_APART], &run) == 0 && run < g->run_count)
+		__builtin_prefetch(&g->runs[run]);
+	if (count > EXPECT_APART && graph_producer(base, versions[EXPECT_APART], &run) == 0 &&
+	    run < g->run_count)
+		__builtin_prefetch(g->runs[run].timeline.ids);
+}
+
 static void graph_close(struct lineage_source *base)
 {
 	free(container_of(base, struct graph_source, base));
@@ -477,6 +499,7 @@ static const struct lineage_source_ops graph_ops = {
 	.users = graph_users,
 	.readers = graph_readers,
 	.producer = graph_producer,
+	.expect = graph_expect,
 	.close = graph_close,
 };
 

@@ -44,6 +44,11 @@ struct lineage_source_ops {
 	int (*readers)(struct lineage_source *s, uint32_t run, struct id_list *ret);
 	/* The run that logged the version first. -ENOENT. */
 	int (*producer)(struct lineage_source *s, uint32_t version, uint32_t *ret);
+	/*
+	 * The producers of these versions and their timelines are asked for soon, in this order.
+	 * Called before each of them. May be NULL.
+	 */
+	void (*expect)(struct lineage_source *s, const uint32_t *versions, size_t count);
 	void (*close)(struct lineage_source *s);
 };
 

@@ -283,7 +283,8 @@ static void add_shortcuts(struct shortcuts *s, const struct picture *p, const st
 static void print_json(const struct command_lineage *l, const struct picture *p, struct buf *ret)
 {
 	autofree bool *keep = xcalloc(p->node_count, sizeof(*keep));
-	struct shortcuts s = { .list = l->type ? xmalloc(sizeof(*s.list)) : NULL, .cap = 1 };
+	static const struct picture_shortcut none[1];
+	struct shortcuts s = { 0 };
 
 	keep[p->root] = true;
 	for (int up = 1; up >= 0; up--) {
@@ -298,7 +299,7 @@ static void print_json(const struct command_lineage *l, const struct picture *p,
 		if (l->type)
 			add_shortcuts(&s, p, &outline, up);
 	}
-	picture_write(p, keep, s.list, s.count, ret);
+	picture_write(p, keep, !l->type || s.list ? s.list : none, s.count, ret);
 	free(s.list);
 }
 

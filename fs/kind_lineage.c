@@ -111,6 +111,24 @@ int lineage_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	return 0;
 }
 
+/* Who may not read a version may not know what it was made from. */
+int lineage_node_attr(struct vfs *vfs, struct node *node, struct stat *st)
+{
+	struct version v;
+	int err;
+
+	st->st_mode = 0555;
+	if (spot_of(node).of.kind == LINEAGE_RUN)
+		return 0;
+	err = version_get_by_id(vfs->store, node->a, &v);
+	if (err < 0)
+		return err == -ENOENT ? -ESTALE : err;
+	st->st_uid = v.uid;
+	st->st_gid = v.gid;
+	st->st_mode = version_directory_mode(&v);
+	return 0;
+}
+
 int lineage_text_attr(struct vfs *vfs, struct node *node, struct stat *st)
 {
 	(void)vfs;

@@ -483,7 +483,7 @@ const struct node_kind kind_lineage = {
 		{ "upstream", &kind_lineage_up },
 		{ NULL, NULL },
 	},
-	.attr = lineage_attr,
+	.attr = lineage_node_attr,
 	.parent = lineage_parent,
 };
 

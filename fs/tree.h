@@ -169,6 +169,7 @@ HOOK_OPEN(console_log_open);
 HOOK_FIND(lineages_find);
 HOOK_PARENT(lineage_parent);
 HOOK_ATTR(lineage_attr);
+HOOK_ATTR(lineage_node_attr);
 HOOK_ATTR(lineage_text_attr);
 HOOK_ATTR(lineage_link_attr);
 HOOK_FIND(lineage_artifacts_find);
