@@ -66,7 +66,7 @@ static void a_link_is_not_followed(void **state)
 	vfs_free(vfs);
 }
 
-/* Who must wait to open a file while a log asks who writes to it, does not wait where others serve. */
+/* Who must wait for a log that asks who writes to a file does not wait where others are served. */
 static void a_leased_file_asks_for_patience(void **state)
 {
 	struct place *place = *state;
