@@ -165,7 +165,6 @@ static bool is_known_as(const struct draft_file *f, const struct node *parent, c
 /* What is known of an inode of which a name is about to go. */
 struct victim {
 	struct node *node; /* with a reference, if the kernel knows it */
-	bool last;	   /* it is the last name */
 	bool pinned;	   /* a descriptor was opened to take the name's place */
 };
 
@@ -175,9 +174,7 @@ static int pin_victim(const struct draft_spot *spot, int dir, const char *name,
 {
 	struct victim v = { 0 };
 	struct draft_file *f;
-	struct blob_id id;
 	struct stat st;
-	bool shared;
 
 	*ret = v;
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -186,9 +183,6 @@ static int pin_victim(const struct draft_spot *spot, int dir, const char *name,
 	if (!v.node)
 		return 0;
 	f = draft_file(v.node);
-	shared = draft_is_shared(dir, name, &st, &id);
-	v.last = S_ISDIR(st.st_mode) ||
-		 draft_names(spot->area->store, &st, shared ? &id : NULL) <= 1;
 	if (is_known_as(f, spot->parent, name)) {
 		f->fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		v.pinned = f->fd >= 0;
@@ -203,6 +197,30 @@ static int pin_victim(const struct draft_spot *spot, int dir, const char *name,
 	return 0;
 }
 
+/*
+ * With a name gone: has it another, besides the link of a blob? That comes and goes without the
+ * area's lock, so it is looked for on both sides of the count.
+ */
+static bool has_name(const struct draft_file *f)
+{
+	struct store *store = f->area->store;
+	struct draft_path path;
+	struct blob_id id;
+	struct stat st;
+	bool linked;
+
+	if (S_ISDIR(f->type))
+		return false;
+	/* No descriptor: it was another name of it that went. */
+	if (f->fd < 0 || fstatat(f->fd, "", &st, AT_EMPTY_PATH) < 0)
+		return true;
+	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", f->fd);
+	linked = draft_path_is_shared(path.text, &st, &id) && draft_is_blob(store, &id, &st);
+	if (fstatat(f->fd, "", &st, AT_EMPTY_PATH) < 0)
+		return true;
+	return st.st_nlink > (linked && draft_is_blob(store, &id, &st) ? 1 : 0);
+}
+
 /* The name went, or it did not. */
 static void settle_victim(const struct draft_spot *spot, struct victim *v, bool went)
 {
@@ -211,7 +229,7 @@ static void settle_victim(const struct draft_spot *spot, struct victim *v, bool 
 	if (!v->node)
 		return;
 	f = draft_file(v->node);
-	if (went && v->last)
+	if (went && !has_name(f))
 		f->gone = true;
 	if (!went && v->pinned) {
 		close(f->fd);
@@ -289,7 +307,7 @@ static int rename_locked(const struct draft_spot *from, int dir, const char *nam
 		move_node(to, new_name, from, name, other.node);
 	if (err == 0 && !from->parent)
 		draft_top_rename(from->area, name, new_name, exchange);
-	settle_victim(to, &other, err == 0);
+	settle_victim(to, &other, err == 0 && !exchange && other.node != moved);
 	if (moved)
 		node_put(from->vfs->nodes, moved);
 	return err;

@@ -425,11 +425,13 @@ static int open_once(struct node *node, const struct caller *opener, int flags,
 	return 0;
 }
 
-static int open_unleased(struct node *node, const struct caller *opener, int flags,
-			 struct vfs_open *ret)
+static int open_unleased(struct node *node, const struct vfs_call *call,
+			 const struct caller *opener, int flags, struct vfs_open *ret)
 {
 	int err = open_once(node, opener, flags, ret);
 
+	if (err == -EAGAIN && !call->patient)
+		return VFS_PATIENCE;
 	for (unsigned i = 0; err == -EAGAIN && i < LEASE_TRIES; i++) {
 		usleep(LEASE_PAUSE_US);
 		err = open_once(node, opener, flags, ret);
@@ -460,7 +462,7 @@ int draft_open(struct vfs *vfs, const struct vfs_call *call, struct node *node, 
 	if (err < 0)
 		return err;
 	for (unsigned i = 0; i < TRIES; i++) {
-		err = open_unleased(node, &caller, flags, ret);
+		err = open_unleased(node, call, &caller, flags, ret);
 		if (err <= 0)
 			return err;
 		err = draft_node_unshare(node, call, flags & O_TRUNC);

@@ -236,3 +236,40 @@ test_copy_without_xattrs() {
 	quiet diff -r "$T/want" "$MNT/artifacts/d/v0/files"
 	check_all_sums
 }
+
+# The link of a blob is no name, and a mark that was left over is no link.
+test_last_names_of_marked_files() {
+	setup
+	"$PYTHON" - "$MNT/runs/r" "$STORE" <<'END' 2>"$T/err" || fail "$(tail -n 1 "$T/err")"
+import glob, os, sys
+run, store = sys.argv[1:]
+draft = run + "/outputs/d/"
+def put(path, text):
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.write(fd, text)
+    os.close(fd)
+def links(fd):
+    return os.fstat(fd).st_nlink
+for logged in True, False:
+    put(draft + "a", b"a" * 100000)
+    if logged:
+        put(run + "/log", b"d\n")
+    else:
+        (below,) = glob.glob(store + "/drafts/**/d/a", recursive=True)
+        os.setxattr(below, "user.lineagefs.shared", bytes(40))
+    os.link(draft + "a", draft + "b")
+    fd = os.open(draft + "a", os.O_RDONLY)
+    assert links(fd) == 2, (logged, links(fd))
+    os.unlink(draft + "a")
+    assert links(fd) == 1, (logged, links(fd))
+    with open(draft + "b", "rb") as f:
+        assert f.read() == b"a" * 100000
+    put(draft + "c", b"c")
+    os.rename(draft + "c", draft + "b")
+    assert links(fd) == 0, (logged, links(fd))
+    assert os.pread(fd, 5, 0) == b"aaaaa"
+    os.close(fd)
+    os.unlink(draft + "b")
+END
+	check_all_sums
+}

@@ -6,6 +6,8 @@
 
 #include "fs/vfs_private.h"
 
+#include <signal.h>
+
 static const struct vfs_call root_call = { .uid = 0, .gid = 0 };
 
 static struct vfs *serve(void **state)
@@ -61,6 +63,36 @@ static void a_link_is_not_followed(void **state)
 	assert_int_equal(st.st_mode & 0777, 0644);
 	assert_int_equal(st.st_size, 4);
 	assert_int_equal(unlink(buf_str(&victim)), 0);
+	vfs_free(vfs);
+}
+
+/* Who must wait for a log that asks who writes to a file does not wait where others are served. */
+static void a_leased_file_asks_for_patience(void **state)
+{
+	struct place *place = *state;
+	struct vfs_call patient = root_call;
+	struct vfs *vfs = serve(state);
+	uint32_t run = make_run(place, "r");
+	autofree char *path = draft_path(place, run, "m");
+	autoclose int fd = -1;
+	struct vfs_open open_file = { 0 };
+	uint64_t ino;
+	int hurried;
+
+	put_file(place, run, "m", "text");
+	ino = at(vfs, "runs/r/outputs/m");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	signal(SIGIO, SIG_IGN);
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0) {
+		vfs_free(vfs);
+		skip();
+	}
+	hurried = vfs_open(vfs, &root_call, ino, O_WRONLY, &open_file);
+	fcntl(fd, F_SETLEASE, F_UNLCK);
+	assert_int_equal(hurried, VFS_PATIENCE);
+	patient.patient = true;
+	assert_int_equal(vfs_open(vfs, &patient, ino, O_WRONLY, &open_file), 0);
+	vfs_release(open_file.handle);
 	vfs_free(vfs);
 }
 
@@ -149,6 +181,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON(mixed, a_link_is_not_followed),
+		ON(mixed, a_leased_file_asks_for_patience),
 		ON(memory, a_listing_goes_on_where_it_failed),
 	};
 
