@@ -162,14 +162,15 @@ void caller_find(struct store *store, const struct cred *cred, struct caller *re
 		remember(store, &fresh);
 }
 
-int caller_killed_by(struct store *store, const struct cred *cred, const struct caller *process)
+int caller_killed_by(const struct cred *cred, const struct caller *process)
 {
-	struct caller caller;
 	struct process p;
 
-	/* Who still runs a program is not ending: its memory goes before its files. */
-	if (process->pid == 0 || caller_known(store, cred, &caller) ||
-	    process_read(cred->pid, &p) < 0)
+	/*
+	 * That its memory is still there says nothing: who reads the process's /proc/<pid>/smaps
+	 * or environ keeps it while the files go.
+	 */
+	if (process->pid == 0 || process_read(cred->pid, &p) < 0)
 		return 0;
 	if (!p.exiting || p.pid != process->pid || p.start != process->start)
 		return 0;

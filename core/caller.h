@@ -28,7 +28,7 @@ bool caller_known(struct store *store, const struct cred *cred, struct caller *r
  * Does the calling thread close its files because its process is being killed, and is that this
  * one? The signal, or 0.
  */
-int caller_killed_by(struct store *store, const struct cred *cred, const struct caller *process);
+int caller_killed_by(const struct cred *cred, const struct caller *process);
 /* The answer. */
 void caller_find(struct store *store, const struct cred *cred, struct caller *ret);
 

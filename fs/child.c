@@ -12,24 +12,11 @@
 static const int passed_on[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT,
 				 SIGTSTP };
 
-/* What is opened from now on must not be taken for a standard stream that was closed. */
-static void fill_streams(void)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	while (fd >= 0 && fd <= 2);
-	if (fd > 2)
-		close(fd);
-}
-
 void child_init(struct child *c)
 {
 	struct sigaction plain = { .sa_handler = SIG_DFL }, ignore = { .sa_handler = SIG_IGN };
 
 	*c = (struct child){ .pid = -1 };
-	fill_streams();
 	sigemptyset(&c->signals);
 	for (size_t i = 0; i < ARRAY_SIZE(passed_on); i++)
 		sigaddset(&c->signals, passed_on[i]);

@@ -120,7 +120,7 @@ static ssize_t file_write(struct handle *h, const struct vfs_call *call, const v
 static void note_end(struct draft_handle *d, const struct vfs_call *call)
 {
 	struct cred cred = vfs_cred(call);
-	int signal = caller_killed_by(d->handle.vfs->store, &cred, &d->opener);
+	int signal = caller_killed_by(&cred, &d->opener);
 
 	if (signal)
 		draft_mark_torn(d->fd, signal);

@@ -70,9 +70,14 @@ static int runs_mkdir(struct vfs *vfs, const struct vfs_call *call, struct node 
 static int runs_rmdir(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 		      const char *name)
 {
+	int err = run_remove(vfs->store, slice_str(name));
+
 	(void)call;
 	(void)dir;
-	return run_remove(vfs->store, slice_str(name));
+	if (err == 0)
+		vfs_forget_name(vfs, node_fixed_number(&kind_root, INO_FIXED, 0, &kind_views),
+				name);
+	return err;
 }
 
 const struct node_edit runs_edit = {
@@ -113,16 +118,30 @@ int run_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	return err;
 }
 
+static uint64_t child_ino(uint32_t run, const struct node_kind *kind)
+{
+	return node_fixed_number(&kind_run, INO_RUN, run, kind);
+}
+
 int run_set_attr(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 		 struct handle *handle, const struct stat *set, unsigned what)
 {
+	int err;
+
 	(void)call;
 	(void)handle;
 	if (!(what & (VFS_SET_MODE | VFS_SET_UID | VFS_SET_GID)))
 		return -EPERM;
-	return run_set_owner(vfs->store, node->a, what & VFS_SET_UID ? set->st_uid : (uid_t)-1,
-			     what & VFS_SET_GID ? set->st_gid : (gid_t)-1,
-			     what & VFS_SET_MODE ? set->st_mode & 0777 : (mode_t)-1);
+	err = run_set_owner(vfs->store, node->a, what & VFS_SET_UID ? set->st_uid : (uid_t)-1,
+			    what & VFS_SET_GID ? set->st_gid : (gid_t)-1,
+			    what & VFS_SET_MODE ? set->st_mode & 0777 : (mode_t)-1);
+	if (err < 0)
+		return err;
+	/* The kernel decides by what it knows of the directories that are the run's as well. */
+	for (const struct node_fixed *f = kind_run.fixed; f->name; f++)
+		vfs_forget_cached(vfs, child_ino(node->a, f->kind));
+	vfs_settle(vfs);
+	return 0;
 }
 
 int run_text_attr(struct vfs *vfs, struct node *node, struct stat *st)
@@ -239,11 +258,6 @@ int state_render(struct vfs *vfs, struct node *node, struct buf *ret)
 	if (err == 0)
 		buf_printf(ret, "%s\n", run_state_name(run.state));
 	return err;
-}
-
-static uint64_t child_ino(uint32_t run, const struct node_kind *kind)
-{
-	return node_fixed_number(&kind_run, INO_RUN, run, kind);
 }
 
 /* What the kernel knows of the run's directories is of its state before; drafts became links. */

@@ -90,13 +90,16 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
-/* What is opened first must not get the number of a standard stream that the caller has closed. */
+/*
+ * What is opened first must not get the number of a standard stream that the caller has closed;
+ * closed they stay for what we execute.
+ */
 static void fill_stdio(void)
 {
 	int fd;
 
 	do
-		fd = open("/dev/null", O_RDWR);
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);

@@ -124,6 +124,7 @@ struct node_kind {
 	mode_t type;	  /* S_IFDIR, S_IFREG or S_IFLNK; drafts: 0, attr says */
 	bool sealed;	  /* never changes: editing is EROFS, attributes are kept for ever */
 	bool volatile_name; /* the name may go without the kernel's doing */
+	bool volatile_attr; /* mode and owner are of a record that others change */
 	bool unlisted;	    /* a fixed child that is found, not listed */
 	bool costly;	    /* its attributes are: a listing does not bring them along */
 	unsigned first_slot; /* directories: of its fixed children, where several share two ids */

@@ -218,12 +218,17 @@ static int try_once(struct finishing *f)
 	return f->err;
 }
 
-/* Somebody said already how the run ends; or we did, and the answer was lost with the daemon. */
-static bool has_ended(const struct finishing *f)
+static bool state_is(const struct run_files *files, const char *line)
 {
 	AUTO(buf_release) struct buf now = BUF_INIT;
 
-	return run_file_read(f->files, "state", &now) == 0 && !strcmp(buf_str(&now), "finished\n");
+	return run_file_read(files, "state", &now) == 0 && !strcmp(buf_str(&now), line);
+}
+
+/* Somebody said already how the run ends; or we did, and the answer was lost with the daemon. */
+static bool has_ended(const struct finishing *f)
+{
+	return state_is(f->files, "finished\n");
 }
 
 /* Until the next turn, or until something that may have been writing ended. */
@@ -339,6 +344,11 @@ int run_finish(const struct run_files *files, int status, const sigset_t *signal
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	int err;
 
+	/* Exit status 0 of a script says less than the script's own word. */
+	if (status == 0 && state_is(files, "failed\n")) {
+		fprintf(stderr, "lineagefs: run %s failed: its command said so\n", files->id);
+		return 0;
+	}
 	say_state(&f.state, status);
 	sigaction(INTERRUPT, &action, NULL);
 	f.done = eventfd(0, EFD_CLOEXEC);

@@ -197,6 +197,8 @@ static int text_size(struct vfs *vfs, const struct vfs_call *call, struct node *
  */
 static double attr_ttl(const struct node_kind *kind)
 {
+	if (kind->volatile_attr)
+		return 0;
 	if (kind->sealed || kind->type == S_IFDIR)
 		return VFS_FOREVER;
 	return kind->type == 0 ? SHORT : 0;

@@ -285,8 +285,8 @@ test_stragglers() {
 	eq "exit status" "$RC $(state r)" "0 finished"
 	eq "content" "$(cat "$MNT/artifacts/m/v0/files/m")" late
 	# And one that does not.
-	lrun s sh -c '(exec 3>$LINEAGEFS_RUN_DIR/outputs/m; echo x >&3; exec sleep 60) >/dev/null 2>&1 &
-		echo $! >pid; while [ ! -s $LINEAGEFS_RUN_DIR/outputs/m ]; do :; done'
+	lrun s sh -c '(exec 3>$LINEAGEFS_RUN_DIR/outputs/m; echo x >&3; trap "exit 0" TERM
+		while :; do sleep 0.1; done) >/dev/null 2>&1 & echo $! >pid; while [ ! -s $LINEAGEFS_RUN_DIR/outputs/m ]; do :; done'
 	own_pid "$(cat pid)"
 	eq "exit status" "$RC $(state s)" "1 running"
 	grep -q 'could not be ended: m: EBUSY: open for writing: m' err || fail "$(cat err)"
