@@ -403,8 +403,11 @@ int draft_leased_out(int fd)
 void draft_area_follow(struct draft_area *area)
 {
 	AUTO(run_release) struct run run = { 0 };
-	int err = run_get(area->store, area->run, &run);
+	int err;
 
+	if (area->phase == DRAFT_GONE)
+		return;
+	err = run_get(area->store, area->run, &run);
 	if (err == -ENOENT)
 		area->phase = DRAFT_GONE;
 	else if (err == 0)

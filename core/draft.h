@@ -160,10 +160,11 @@ bool draft_path_is_shared(const char *path, const struct stat *st, struct blob_i
 /* Is the file of this blob the very inode? */
 bool draft_is_blob(struct store *store, const struct blob_id *id, const struct stat *st);
 /*
- * Names of the inode inside the draft: the link count without the blob's. mark is what it carries,
- * NULL if nothing.
+ * Names of the inode inside the draft: the link count without the blob's. ret_st is the stat that
+ * was counted by. The blob's link comes and goes without the area's lock, and its mark comes before
+ * it and goes after it: never too few, but one too many if the link goes meanwhile. Path as above.
  */
-nlink_t draft_names(struct store *store, const struct stat *st, const struct blob_id *mark);
+int draft_count_names(struct store *store, const char *path, struct stat *ret_st, nlink_t *ret);
 /* Marks an inode as about to be shared; takes the mark off again, if it is the one of this blob. */
 int draft_mark_shared(int fd, const struct blob_id *id);
 void draft_unmark_shared(int fd, const struct blob_id *id);
@@ -204,8 +205,9 @@ int draft_unshare(struct draft_top *top, int fd, int directory, const char *name
 		  const bool *stop, draft_swap *swap, void *arg);
 
 /*
- * A commit that changed the run's state failed, and may have happened all the same: the phase
- * follows the run, whose drafts stay if it seems to have finished. Exclusive lock held.
+ * A commit that changed the run's state was refused, or failed and may have happened all the same:
+ * the phase follows the run, whose drafts stay if it seems to have finished. What is gone stays
+ * gone. Exclusive lock held.
  */
 void draft_area_follow(struct draft_area *area);
 /* After the run has finished: takes the files away, in the background. Exclusive lock held. */

@@ -70,12 +70,22 @@ bool draft_is_blob(struct store *store, const struct blob_id *id, const struct s
 	       there.st_ino == st->st_ino && there.st_dev == st->st_dev;
 }
 
-nlink_t draft_names(struct store *store, const struct stat *st, const struct blob_id *mark)
+int draft_count_names(struct store *store, const char *path, struct stat *ret_st, nlink_t *ret)
 {
-	/* The mark may be left over: it comes before the link and goes after it. */
-	if (st->st_nlink > 1 && mark && draft_is_blob(store, mark, st))
-		return st->st_nlink - 1;
-	return st->st_nlink;
+	struct blob_id id;
+	bool linked;
+
+	if (stat(path, ret_st) < 0)
+		return -errno;
+	linked = draft_path_is_shared(path, ret_st, &id) && draft_is_blob(store, &id, ret_st);
+	if (linked) {
+		/* The link may have come after the first count: only the second is sure to have it. */
+		if (stat(path, ret_st) < 0)
+			return -errno;
+		linked = draft_is_blob(store, &id, ret_st);
+	}
+	*ret = ret_st->st_nlink - (linked ? 1 : 0);
+	return 0;
 }
 
 /* Without a value the mark goes. */

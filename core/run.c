@@ -351,7 +351,8 @@ int run_set_ended(struct store *store, uint32_t id, enum run_state state,
 	if (err < 0)
 		return err == -ENOENT ? -EROFS : err;
 	pthread_rwlock_wrlock(&area->lock);
-	err = kv_update(store->kv, KV_DURABLE, change_body, &change);
+	err = area->phase == DRAFT_GONE ? -EROFS :
+					  kv_update(store->kv, KV_DURABLE, change_body, &change);
 	if (err == 0)
 		area->phase = state == RUN_RUNNING ? DRAFT_OPEN : DRAFT_READONLY;
 	else

@@ -316,28 +316,6 @@ static int move_names(struct unsharing *u, int directory, const char *name, nlin
 	return err;
 }
 
-/*
- * The names that the inode has in the draft. The mark comes before the link to the blob, and a
- * crash may have come between them; or the link goes while we look: then one name too many is
- * looked for.
- */
-static int count_names(struct store *store, int fd, const struct blob_id *id, struct stat *ret_st,
-		       nlink_t *ret)
-{
-	struct stat st;
-	bool linked;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	linked = draft_is_blob(store, id, &st);
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	linked = linked && draft_is_blob(store, id, &st);
-	*ret = st.st_nlink - (linked ? 1 : 0);
-	*ret_st = st;
-	return 0;
-}
-
 static bool same_time(struct timespec a, struct timespec b)
 {
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
@@ -348,7 +326,7 @@ static int take_place(struct unsharing *u, int fd, const struct stat *copied, in
 		      const char *name, draft_swap *swap, void *arg)
 {
 	struct draft_area *area = u->top->area;
-	struct blob_id id;
+	char path[32];
 	nlink_t names = 0;
 	struct stat st;
 	int err;
@@ -356,9 +334,10 @@ static int take_place(struct unsharing *u, int fd, const struct stat *copied, in
 	if (area->phase != DRAFT_OPEN)
 		return area->phase == DRAFT_GONE ? -ESTALE : -EROFS;
 	/* Its blob was removed meanwhile, so it is nobody else's. */
-	if (!draft_fd_is_shared(fd, copied, &id))
+	if (!draft_fd_is_shared(fd, copied, NULL))
 		return 0;
-	err = count_names(area->store, fd, &id, &st, &names);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	err = draft_count_names(area->store, path, &st, &names);
 	/* All but the bytes may have changed during the copy. */
 	if (err == 0 && !same_time(st.st_ctim, copied->st_ctim))
 		err = copy_attributes(fd, u->fd, &st);

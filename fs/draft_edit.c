@@ -197,28 +197,20 @@ static int pin_victim(const struct draft_spot *spot, int dir, const char *name,
 	return 0;
 }
 
-/*
- * With a name gone: has it another, besides the link of a blob? That comes and goes without the
- * area's lock, so it is looked for on both sides of the count.
- */
+/* With a name gone: has it another, besides the link of a blob? */
 static bool has_name(const struct draft_file *f)
 {
-	struct store *store = f->area->store;
-	struct draft_path path;
-	struct blob_id id;
+	char path[32];
 	struct stat st;
-	bool linked;
+	nlink_t names;
 
 	if (S_ISDIR(f->type))
 		return false;
 	/* No descriptor: it was another name of it that went. */
-	if (f->fd < 0 || fstatat(f->fd, "", &st, AT_EMPTY_PATH) < 0)
+	if (f->fd < 0)
 		return true;
-	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", f->fd);
-	linked = draft_path_is_shared(path.text, &st, &id) && draft_is_blob(store, &id, &st);
-	if (fstatat(f->fd, "", &st, AT_EMPTY_PATH) < 0)
-		return true;
-	return st.st_nlink > (linked && draft_is_blob(store, &id, &st) ? 1 : 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
+	return draft_count_names(f->area->store, path, &st, &names) < 0 || names > 0;
 }
 
 /* The name went, or it did not. */

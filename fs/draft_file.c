@@ -66,8 +66,7 @@ static ssize_t file_read(struct handle *h, void *to, size_t len, off_t offset)
 static int file_begin_change(struct handle *h)
 {
 	const struct draft_file *f = draft_file(h->node);
-	/* Nobody renames a draft any more then. */
-	bool lost = f->area->phase == DRAFT_GONE && (f->gone || f->top->name[0] == '.');
+	bool lost = f->gone || f->top->name[0] == '.';
 	int err = draft_begin_change(f->area, lost);
 
 	/* What was refused may come from a mapping: its page is not to be read by others. */

@@ -47,10 +47,13 @@ static int parent_fd(struct draft_file *f)
 	return f->parent ? draft_directory_fd(f->parent) : f->area->fd;
 }
 
-static int any_handle_fd(struct draft_file *f)
+/* Of who has it open; not after the lock: the last one may close it. */
+static int stat_by_handle(struct draft_file *f, struct stat *st)
 {
 	LOCKED(&f->area->mutex);
-	return f->handles ? f->handles->fd : -1;
+	if (!f->handles)
+		return -ESTALE;
+	return fstat(f->handles->fd, st) < 0 ? -errno : 0;
 }
 
 int draft_node_stat(struct node *node, struct stat *st)
@@ -61,7 +64,7 @@ int draft_node_stat(struct node *node, struct stat *st)
 	if (f->area->phase == DRAFT_GONE && S_ISDIR(f->type))
 		return -ESTALE;
 	if (fd < 0 && f->area->phase == DRAFT_GONE)
-		fd = any_handle_fd(f);
+		return stat_by_handle(f, st);
 	if (fd >= 0)
 		return fstatat(fd, "", st, AT_EMPTY_PATH) < 0 ? -errno : 0;
 	parent = parent_fd(f);
@@ -179,17 +182,17 @@ static nlink_t visible_links(struct node *node, const struct stat *st)
 {
 	struct draft_file *f = draft_file(node);
 	struct draft_path path;
-	struct blob_id id;
-	bool shared;
+	struct stat counted;
+	nlink_t names;
 
 	if (!S_ISREG(st->st_mode) || st->st_nlink == 0)
 		return st->st_nlink;
 	if (f->gone)
 		return 0;
-	if (st->st_nlink < 2)
+	if (st->st_nlink < 2 || draft_node_path(node, &path) < 0 ||
+	    draft_count_names(f->area->store, path.text, &counted, &names) < 0)
 		return st->st_nlink;
-	shared = draft_node_path(node, &path) == 0 && draft_path_is_shared(path.text, st, &id);
-	return draft_names(f->area->store, st, shared ? &id : NULL);
+	return names;
 }
 
 int draft_attr(struct vfs *vfs, struct node *node, struct stat *st)
@@ -304,8 +307,13 @@ int draft_list_fd(struct vfs *vfs, struct node *dir, int fd, struct listing **re
 	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *stream = own < 0 ? NULL : fdopendir(own);
 
-	if (!stream)
-		return -errno;
+	if (!stream) {
+		int err = -errno;
+
+		if (own >= 0)
+			close(own);
+		return err;
+	}
 	l = xcalloc(1, sizeof(*l));
 	l->listing.ops = &draft_listing_ops;
 	l->vfs = vfs;
