@@ -392,12 +392,13 @@ static int write_event(struct writer *w, const struct event *event)
 /* No event of a run, since it is of none: what is known of a job of that name. */
 static void write_truncated(struct writer *w)
 {
+	uint64_t time = w->event_count ? w->events[0].time : w->store->opened_at * 1000000000;
 	json_t *f = facet("1-1-0", "DocumentationJobFacet"), *item = json_object();
 
 	json_object_set_new(f, "description",
 			    json_sprintf("TRUNCATED: cut at %zu nodes (option document_nodes)",
 					 w->store->options.document_nodes));
-	json_object_set_new(item, "eventTime", json_time(store_now()));
+	json_object_set_new(item, "eventTime", json_time(time));
 	json_object_set_new(item, "job",
 			    json_pack("{s:s,s:s,s:{s:o}}", "namespace", w->namespace, "name",
 				      "TRUNCATED", "facets", "documentation", f));

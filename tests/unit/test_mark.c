@@ -335,6 +335,7 @@ static void a_file_that_cannot_be_synced_is_bad(void **state)
 		expect_bad(place, run, "m");
 		assert_int_equal(draft_sync(fd, false), 0);
 		expect_bad(place, run, "m");
+		assert_int_equal(chmod(path, 0644), 0);
 		assert_int_equal(truncate(path, 0), 0);
 		draft_mark_good(path);
 	}
