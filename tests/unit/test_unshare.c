@@ -333,9 +333,9 @@ static void change_attributes(void)
 
 	SHARED(&copied->area->lock);
 	assert_int_equal(chown(path, other_uid(), other_gid()), 0);
-	assert_int_equal(chmod(path, 0444), 0);
 	assert_int_equal(removexattr(path, "user.note"), 0);
 	assert_int_equal(setxattr(path, "user.new", "new", 3, 0), 0);
+	assert_int_equal(chmod(path, 0444), 0);
 	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
 }
 
