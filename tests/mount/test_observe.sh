@@ -258,6 +258,36 @@ test_declared_and_observed() {
 
 # --- views ---
 
+# What the kernel remembers of a view or a run is no way around who may read, or write, today.
+test_access_is_revoked() {
+	start_mount
+	need_root
+	make_inputs
+	new_run r
+	chmod 777 "$MNT/runs/r"
+	as_user cat "$MNT/view/r/a/v0/files/text" >/dev/null
+	chmod 700 "$MNT/artifacts/a"
+	expect_errno_as_user EACCES open-read "$MNT/view/r/a/v0/files/text"
+	chmod 755 "$MNT/artifacts/a"
+	as_user cat "$MNT/view/r/a/v0/files/text" >/dev/null
+	chmod 700 "$MNT/runs/r"
+	expect_errno_as_user EACCES open-read "$MNT/view/r/b/v0/files/text"
+	eq "inputs" "$(inputs r)" "a:v0"
+	ls -ld "$MNT/runs/r/outputs" >/dev/null
+	chown "$NOBODY" "$MNT/runs/r"
+	as_user mkdir "$MNT/runs/r/outputs/d"
+}
+
+test_view_of_a_new_run_of_the_name() {
+	start_mount
+	make_inputs
+	new_run r
+	ls "$MNT/view/r" >/dev/null
+	rmdir "$MNT/runs/r"
+	new_run r
+	eq "latest" "$(cat "$MNT/view/r/a/latest/files/text")" "$(cat "$MNT/artifacts/a/latest/files/text")"
+}
+
 test_view_counts_for_its_run() {
 	start_mount
 	make_inputs

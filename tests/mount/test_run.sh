@@ -300,6 +300,11 @@ test_the_command_ends_its_run() {
 	start_mount
 	lrun r sh -c 'echo x >$LINEAGEFS_RUN_DIR/outputs/m; echo finished >$LINEAGEFS_RUN_DIR/state'
 	eq "exit status" "$RC $(state r)" "0 finished"
+	lrun s sh -c 'echo x >$LINEAGEFS_RUN_DIR/outputs/n; echo failed >$LINEAGEFS_RUN_DIR/state'
+	eq "exit status" "$RC $(state s)" "0 failed"
+	absent "$MNT/artifacts/n"
+	exists "$R/outputs/n"
+	grep -q 'run s failed: its command said so' "$T/err" || fail "$(cat "$T/err")"
 }
 
 test_logging_is_interrupted() {
