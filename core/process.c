@@ -19,6 +19,9 @@
 /* Longer environments are not read: execve(2) gives a quarter of the stack's limit at most. */
 #define ENVIRONMENT_MAX (8u << 20)
 
+/* A status file with all groups: NGROUPS_MAX of them, up to eleven characters each. */
+#define GROUPS_MAX (1u << 20)
+
 /* Does /proc number processes as we do? With that of another pid namespace nobody is seen. */
 static bool proc_is_ours;
 static pthread_once_t proc_once = PTHREAD_ONCE_INIT;
@@ -159,6 +162,23 @@ const char *environment_value(const struct buf *environment, const char *name)
 		if (!strncmp(at, name, len) && at[len] == '=')
 			return at + len + 1;
 	return NULL;
+}
+
+bool process_in_group(const struct cred *cred, gid_t gid)
+{
+	AUTO(buf_release) struct buf status = BUF_INIT;
+	const char *at;
+	char *end;
+
+	if (cred->pid <= 0 || read_all(cred->pid, "status", GROUPS_MAX, &status) < 0)
+		return false;
+	at = status_field(&status, "Groups");
+	for (unsigned long g = strtoul(at, &end, 10); end != at; g = strtoul(at, &end, 10)) {
+		if (g == gid)
+			return true;
+		at = end;
+	}
+	return false;
 }
 
 int process_command(pid_t pid, struct buf *ret)

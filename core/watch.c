@@ -290,7 +290,7 @@ static int look_at(void *arg, pid_t pid)
 {
 	AUTO(buf_release) struct buf environment = BUF_INIT;
 	struct search *s = arg;
-	struct cred cred = { .pid = pid };
+	struct cred cred = { .pid = pid, .in_group = process_in_group };
 	struct process p;
 
 	if (process_environment(pid, &environment) < 0 || process_read(pid, &p) < 0 || p.zombie)
