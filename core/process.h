@@ -49,7 +49,7 @@ bool process_in_group(const struct cred *cred, gid_t gid);
 int process_command(pid_t pid, struct buf *ret);
 /*
  * The process that calls itself `number` in the pid namespace of thread tid, by our numbers:
- * a container's process 7 is not ours. -ESRCH.
+ * a container's process 7 is not ours. -ESRCH, also when the thread cannot be seen.
  */
 int process_translate(pid_t tid, pid_t number, pid_t *ret);
 /* Calls visit for each process that is there now; non-zero ends the walk. */
