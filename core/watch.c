@@ -47,6 +47,7 @@ struct watch {
 	pthread_t thread;
 	bool started;
 	int epoll, wake;
+	struct timespec searched; /* when, the last time: of the thread */
 	pthread_mutex_t lock; /* of what follows; nothing of /proc is read under it */
 	struct watched *runs;
 	struct member *by_pid[BUCKETS];
@@ -279,11 +280,11 @@ uint32_t run_in_environment(struct store *store, const struct cred *cred,
 	return run.id;
 }
 
-/* Processes that have the run in their environment. */
+/* Processes that have one of the runs in their environment become members. */
 struct search {
 	struct watch *watch;
-	uint32_t run;
-	bool found;
+	const uint32_t *runs;
+	size_t count;
 };
 
 static int look_at(void *arg, pid_t pid)
@@ -292,15 +293,16 @@ static int look_at(void *arg, pid_t pid)
 	struct search *s = arg;
 	struct cred cred = { .pid = pid, .in_group = process_in_group };
 	struct process p;
+	uint32_t run;
 
 	if (process_environment(pid, &environment) < 0 || process_read(pid, &p) < 0 || p.zombie)
 		return 0;
 	cred.uid = p.uid;
 	cred.gid = p.gid;
-	if (run_in_environment(s->watch->store, &cred, &environment) != s->run)
-		return 0;
-	s->found = true;
-	watch_note(s->watch, s->run, p.pid, p.start);
+	run = run_in_environment(s->watch->store, &cred, &environment);
+	for (size_t i = 0; i < s->count; i++)
+		if (s->runs[i] == run)
+			watch_note(s->watch, run, p.pid, p.start);
 	return 0;
 }
 
@@ -346,23 +348,29 @@ static void crash(struct watch *w, const struct run *run, pid_t last, bool reboo
 		w->changed(w->changed_arg, run->id);
 }
 
-/* A run whose known processes are all gone: is it crashed? True: look again soon. */
+/* Does a run whose known processes are all gone need a search? */
+static bool may_be_crashed(struct watch *w, uint32_t id)
+{
+	AUTO(run_release) struct run run = { 0 };
+
+	if (run_get(w->store, id, &run) == 0 && run.state == RUN_RUNNING)
+		return !has_writers(w->store, id);
+	LOCKED(&w->lock);
+	drop_run(w, id);
+	return false;
+}
+
+/* After a search: is the run crashed? True: look again soon. */
 static bool judge(struct watch *w, uint32_t id)
 {
 	AUTO(run_release) struct run run = { 0 };
-	struct search search = { .watch = w, .run = id };
 	struct watched *r;
 	unsigned empty = 0;
 	bool rebooted = false;
 	pid_t last = 0;
 
-	if (run_get(w->store, id, &run) < 0 || run.state != RUN_RUNNING) {
-		LOCKED(&w->lock);
-		drop_run(w, id);
-		return false;
-	}
-	process_each(look_at, &search);
-	if (search.found || has_writers(w->store, id))
+	/* Asked again: who was found last may have opened a file. */
+	if (run_get(w->store, id, &run) < 0 || has_writers(w->store, id))
 		return false;
 	pthread_mutex_lock(&w->lock);
 	r = find_run(w, id);
@@ -377,11 +385,24 @@ static bool judge(struct watch *w, uint32_t id)
 	return empty == 1;
 }
 
-/* Looks at every run that has nobody left. Milliseconds until the next look. */
+static int64_t elapsed_ms(const struct timespec *since)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - since->tv_sec) * 1000 + (now.tv_nsec - since->tv_nsec) / 1000000;
+}
+
+/*
+ * Looks at every run that has nobody left. Milliseconds until the next look. Environments are read
+ * once for all of them, and not again for AGAIN_MS, however many processes end.
+ */
 static int round_of(struct watch *w)
 {
 	autofree uint32_t *alone = NULL;
+	struct search search = { .watch = w };
 	size_t count = 0, cap = 0;
+	int64_t elapsed;
 	bool soon = false, any;
 
 	pthread_mutex_lock(&w->lock);
@@ -393,6 +414,17 @@ static int round_of(struct watch *w)
 	}
 	pthread_mutex_unlock(&w->lock);
 	for (size_t i = 0; i < count; i++)
+		if (may_be_crashed(w, alone[i]))
+			alone[search.count++] = alone[i];
+	elapsed = elapsed_ms(&w->searched);
+	if (search.count && elapsed < AGAIN_MS)
+		return (int)(AGAIN_MS - elapsed);
+	if (search.count) {
+		search.runs = alone;
+		clock_gettime(CLOCK_MONOTONIC, &w->searched);
+		process_each(look_at, &search);
+	}
+	for (size_t i = 0; i < search.count; i++)
 		soon |= judge(w, alone[i]);
 	LOCKED(&w->lock);
 	any = w->runs != NULL;
@@ -402,7 +434,7 @@ static int round_of(struct watch *w)
 static void *run_watch(void *arg)
 {
 	struct watch *w = arg;
-	struct timespec last = { 0 }, now;
+	struct timespec last = { 0 };
 	int timeout = 0;
 
 	for (;;) {
@@ -417,12 +449,10 @@ static void *run_watch(void *arg)
 		if (w->stop)
 			break;
 		pthread_mutex_unlock(&w->lock);
-		clock_gettime(CLOCK_MONOTONIC, &now);
 		timeout = round_of(w);
-		if (timeout >= 0 && (now.tv_sec - last.tv_sec) * 1000 +
-					    (now.tv_nsec - last.tv_nsec) / 1000000 >= ROUND_MS) {
+		if (timeout >= 0 && elapsed_ms(&last) >= ROUND_MS) {
+			clock_gettime(CLOCK_MONOTONIC, &last);
 			take_census(w);
-			last = now;
 		}
 	}
 	pthread_mutex_unlock(&w->lock);
