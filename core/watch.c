@@ -46,6 +46,11 @@ struct watch {
 	struct store *store;
 	pthread_t thread;
 	bool started;
+	/*
+	 * Held while a process becomes a member of a run, and while a run without any is set
+	 * crashed: one of the two is first. Outside all other locks.
+	 */
+	pthread_mutex_t joining;
 	int epoll, wake;
 	struct timespec searched; /* when, the last time: of the thread */
 	pthread_mutex_t lock; /* of what follows; nothing of /proc is read under it */
@@ -329,12 +334,29 @@ static char *why_crashed(pid_t last, bool rebooted)
 				  "its processes ended while the store was not open");
 }
 
+static bool is_alone(struct watch *w, uint32_t run)
+{
+	LOCKED(&w->lock);
+	const struct watched *r = find_run(w, run);
+
+	return r && !r->members;
+}
+
+/* -ECANCELED: somebody has joined it, or it is not watched any more. */
+static int end_alone(struct watch *w, uint32_t run, const struct run_end *end)
+{
+	LOCKED(&w->joining);
+	return is_alone(w, run) ? run_set_ended(w->store, run, RUN_CRASHED, end) : -ECANCELED;
+}
+
 static void crash(struct watch *w, const struct run *run, pid_t last, bool rebooted)
 {
 	autofree char *reason = why_crashed(last, rebooted);
 	const struct run_end end = { .reason = reason };
-	int err = run_set_ended(w->store, run->id, RUN_CRASHED, &end);
+	int err = end_alone(w, run->id, &end);
 
+	if (err == -ECANCELED)
+		return;
 	if (err < 0 && err != -EROFS && err != -EINVAL) {
 		log_errno(err, "marking run %s as crashed", run->name);
 		return;
@@ -515,6 +537,7 @@ int watch_start(struct store *store, struct watch **ret)
 	int err = 0;
 
 	w->store = store;
+	pthread_mutex_init(&w->joining, NULL);
 	pthread_mutex_init(&w->lock, NULL);
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -552,6 +575,7 @@ void watch_stop(struct watch *w)
 	if (w->wake >= 0)
 		close(w->wake);
 	pthread_mutex_destroy(&w->lock);
+	pthread_mutex_destroy(&w->joining);
 	free(w);
 }
 
@@ -560,6 +584,19 @@ void watch_on_change(struct watch *w, void (*changed)(void *arg, uint32_t run), 
 	LOCKED(&w->lock);
 	w->changed = changed;
 	w->changed_arg = arg;
+}
+
+static int join_run(struct watch *w, uint32_t run, const struct process *p)
+{
+	LOCKED(&w->joining);
+	int err = run_process_add(w->store, run, p);
+
+	if (err < 0)
+		return err;
+	pthread_mutex_lock(&w->lock);
+	add_member(w, add_run(w, run), p, true, true);
+	pthread_mutex_unlock(&w->lock);
+	return 0;
 }
 
 int watch_register(struct watch *w, uint32_t run, const struct cred *cred, pid_t tid,
@@ -576,12 +613,9 @@ int watch_register(struct watch *w, uint32_t run, const struct cred *cred, pid_t
 	if (err == 0 && cred->uid != 0 && cred->uid != p.uid)
 		err = -EPERM;
 	if (err == 0)
-		err = run_process_add(w->store, run, &p);
+		err = join_run(w, run, &p);
 	if (err < 0)
 		return err;
-	pthread_mutex_lock(&w->lock);
-	add_member(w, add_run(w, run), &p, true, true);
-	pthread_mutex_unlock(&w->lock);
 	atomic_fetch_add(&w->store->run_generation, 1);
 	wake(w);
 	return 0;
