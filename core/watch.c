@@ -311,7 +311,8 @@ static int look_at(void *arg, pid_t pid)
 	return 0;
 }
 
-static bool has_writers(struct store *store, uint32_t run)
+/* By open handles, or by a log under way, which may be that of its finish. */
+static bool is_written(struct store *store, uint32_t run)
 {
 	struct draft_area *area;
 	bool any;
@@ -319,7 +320,7 @@ static bool has_writers(struct store *store, uint32_t run)
 	if (draft_area_get(store, run, &area) < 0)
 		return false;
 	pthread_mutex_lock(&area->mutex);
-	any = area->writers != NULL;
+	any = area->writers != NULL || area->progress.active;
 	pthread_mutex_unlock(&area->mutex);
 	draft_area_put(area);
 	return any;
@@ -376,7 +377,7 @@ static bool may_be_crashed(struct watch *w, uint32_t id)
 	AUTO(run_release) struct run run = { 0 };
 
 	if (run_get(w->store, id, &run) == 0 && run.state == RUN_RUNNING)
-		return !has_writers(w->store, id);
+		return !is_written(w->store, id);
 	LOCKED(&w->lock);
 	drop_run(w, id);
 	return false;
@@ -392,7 +393,7 @@ static bool judge(struct watch *w, uint32_t id)
 	pid_t last = 0;
 
 	/* Asked again: who was found last may have opened a file. */
-	if (run_get(w->store, id, &run) < 0 || has_writers(w->store, id))
+	if (run_get(w->store, id, &run) < 0 || is_written(w->store, id))
 		return false;
 	pthread_mutex_lock(&w->lock);
 	r = find_run(w, id);
