@@ -57,6 +57,7 @@ struct watch {
 	struct watched *runs;
 	struct member *by_pid[BUCKETS];
 	bool stop;
+	pthread_mutex_t telling; /* of what follows; held while it is called, without any other */
 	void (*changed)(void *arg, uint32_t run);
 	void *changed_arg;
 };
@@ -350,6 +351,13 @@ static int end_alone(struct watch *w, uint32_t run, const struct run_end *end)
 	return is_alone(w, run) ? run_set_ended(w->store, run, RUN_CRASHED, end) : -ECANCELED;
 }
 
+static void tell(struct watch *w, uint32_t run)
+{
+	LOCKED(&w->telling);
+	if (w->changed)
+		w->changed(w->changed_arg, run);
+}
+
 static void crash(struct watch *w, const struct run *run, pid_t last, bool rebooted)
 {
 	autofree char *reason = why_crashed(last, rebooted);
@@ -367,8 +375,8 @@ static void crash(struct watch *w, const struct run *run, pid_t last, bool reboo
 	pthread_mutex_lock(&w->lock);
 	drop_run(w, run->id);
 	pthread_mutex_unlock(&w->lock);
-	if (err == 0 && w->changed)
-		w->changed(w->changed_arg, run->id);
+	if (err == 0)
+		tell(w, run->id);
 }
 
 /* Does a run whose known processes are all gone need a search? */
@@ -540,6 +548,7 @@ int watch_start(struct store *store, struct watch **ret)
 	w->store = store;
 	pthread_mutex_init(&w->joining, NULL);
 	pthread_mutex_init(&w->lock, NULL);
+	pthread_mutex_init(&w->telling, NULL);
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->epoll < 0 || w->wake < 0 ||
@@ -575,6 +584,7 @@ void watch_stop(struct watch *w)
 		close(w->epoll);
 	if (w->wake >= 0)
 		close(w->wake);
+	pthread_mutex_destroy(&w->telling);
 	pthread_mutex_destroy(&w->lock);
 	pthread_mutex_destroy(&w->joining);
 	free(w);
@@ -582,7 +592,7 @@ void watch_stop(struct watch *w)
 
 void watch_on_change(struct watch *w, void (*changed)(void *arg, uint32_t run), void *arg)
 {
-	LOCKED(&w->lock);
+	LOCKED(&w->telling);
 	w->changed = changed;
 	w->changed_arg = arg;
 }

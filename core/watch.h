@@ -21,7 +21,7 @@ struct watch;
 
 /*
  * Starts watching. changed is called after a run was found crashed, from the watch's thread; NULL:
- * nobody wants to know.
+ * nobody wants to know. watch_on_change() waits for a call under way, so changed must not call it.
  */
 int watch_start(struct store *store, struct watch **ret);
 void watch_stop(struct watch *watch); /* NULL is fine */
