@@ -19,6 +19,9 @@
 /* Longer environments are not read: execve(2) gives a quarter of the stack's limit at most. */
 #define ENVIRONMENT_MAX (8u << 20)
 
+/* A status file with all groups: NGROUPS_MAX of them, up to eleven characters each. */
+#define GROUPS_MAX (1u << 20)
+
 /* Does /proc number processes as we do? With that of another pid namespace nobody is seen. */
 static bool proc_is_ours;
 static pthread_once_t proc_once = PTHREAD_ONCE_INIT;
@@ -161,6 +164,23 @@ const char *environment_value(const struct buf *environment, const char *name)
 	return NULL;
 }
 
+bool process_in_group(const struct cred *cred, gid_t gid)
+{
+	AUTO(buf_release) struct buf status = BUF_INIT;
+	const char *at;
+	char *end;
+
+	if (cred->pid <= 0 || read_all(cred->pid, "status", GROUPS_MAX, &status) < 0)
+		return false;
+	at = status_field(&status, "Groups");
+	for (unsigned long g = strtoul(at, &end, 10); end != at; g = strtoul(at, &end, 10)) {
+		if (g == gid)
+			return true;
+		at = end;
+	}
+	return false;
+}
+
 int process_command(pid_t pid, struct buf *ret)
 {
 	return read_all(pid, "cmdline", ENVIRONMENT_MAX, ret);
@@ -175,11 +195,14 @@ static uint64_t namespace_of(pid_t tid)
 	return stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
-/* The number that a process has in its own pid namespace: the last one of NSpid. */
-static pid_t own_number(pid_t pid)
+/*
+ * The numbers that a process has, one for each pid namespace from ours down to its own: how many
+ * there are, and the last one.
+ */
+static unsigned numbers_of(pid_t pid, pid_t *ret_own)
 {
 	AUTO(buf_release) struct buf status = BUF_INIT;
-	pid_t number = 0;
+	unsigned count = 0;
 	const char *at;
 	char *end;
 
@@ -191,10 +214,11 @@ static pid_t own_number(pid_t pid)
 
 		if (end == at)
 			break;
-		number = (pid_t)n;
+		*ret_own = (pid_t)n;
+		count++;
 		at = end;
 	}
-	return number;
+	return count;
 }
 
 struct search {
@@ -205,8 +229,9 @@ struct search {
 static int match(void *arg, pid_t pid)
 {
 	struct search *s = arg;
+	pid_t own;
 
-	if (namespace_of(pid) != s->space || own_number(pid) != s->number)
+	if (namespace_of(pid) != s->space || numbers_of(pid, &own) == 0 || own != s->number)
 		return 0;
 	s->found = pid;
 	return 1;
@@ -216,12 +241,18 @@ int process_translate(pid_t tid, pid_t number, pid_t *ret)
 {
 	struct search s = { .space = namespace_of(tid), .number = number };
 	struct process self;
+	pid_t own;
 	int err;
 
-	if (s.space == 0 || s.space == process_namespace()) {
+	if (tid <= 0)
+		return -ESRCH;
+	/* We may not ask for another user's namespace, but one number only is one of ours. */
+	if (s.space ? s.space == process_namespace() : numbers_of(tid, &own) == 1) {
 		*ret = number;
 		return 0;
 	}
+	if (s.space == 0)
+		return -ESRCH;
 	/* Itself, most often: no need to look at all others. */
 	err = process_read(tid, &self);
 	if (err == 0 && match(&s, self.pid) == 0)

@@ -12,6 +12,7 @@
 #ifndef CORE_PROCESS_H
 #define CORE_PROCESS_H
 
+#include "artifact.h"
 #include "base.h"
 #include "buf.h"
 
@@ -39,11 +40,16 @@ bool process_lives(pid_t pid, uint64_t start);
 int process_environment(pid_t tid, struct buf *ret);
 /* The value of a variable in it, borrowed; NULL: there is none. */
 const char *environment_value(const struct buf *environment, const char *name);
+/*
+ * Is cred's process in this group besides its own? For struct cred, which asks only when that
+ * decides.
+ */
+bool process_in_group(const struct cred *cred, gid_t gid);
 /* Its command line, arguments divided by NUL; -ESRCH. */
 int process_command(pid_t pid, struct buf *ret);
 /*
  * The process that calls itself `number` in the pid namespace of thread tid, by our numbers:
- * a container's process 7 is not ours. -ESRCH.
+ * a container's process 7 is not ours. -ESRCH, also when the thread cannot be seen.
  */
 int process_translate(pid_t tid, pid_t number, pid_t *ret);
 /* Calls visit for each process that is there now; non-zero ends the walk. */

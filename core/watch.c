@@ -46,11 +46,18 @@ struct watch {
 	struct store *store;
 	pthread_t thread;
 	bool started;
+	/*
+	 * Held while a process becomes a member of a run, and while a run without any is set
+	 * crashed: one of the two is first. Outside all other locks.
+	 */
+	pthread_mutex_t joining;
 	int epoll, wake;
+	struct timespec searched; /* when, the last time: of the thread */
 	pthread_mutex_t lock; /* of what follows; nothing of /proc is read under it */
 	struct watched *runs;
 	struct member *by_pid[BUCKETS];
 	bool stop;
+	pthread_mutex_t telling; /* of what follows; held while it is called, without any other */
 	void (*changed)(void *arg, uint32_t run);
 	void *changed_arg;
 };
@@ -279,32 +286,34 @@ uint32_t run_in_environment(struct store *store, const struct cred *cred,
 	return run.id;
 }
 
-/* Processes that have the run in their environment. */
+/* Processes that have one of the runs in their environment become members. */
 struct search {
 	struct watch *watch;
-	uint32_t run;
-	bool found;
+	const uint32_t *runs;
+	size_t count;
 };
 
 static int look_at(void *arg, pid_t pid)
 {
 	AUTO(buf_release) struct buf environment = BUF_INIT;
 	struct search *s = arg;
-	struct cred cred = { .pid = pid };
+	struct cred cred = { .pid = pid, .in_group = process_in_group };
 	struct process p;
+	uint32_t run;
 
 	if (process_environment(pid, &environment) < 0 || process_read(pid, &p) < 0 || p.zombie)
 		return 0;
 	cred.uid = p.uid;
 	cred.gid = p.gid;
-	if (run_in_environment(s->watch->store, &cred, &environment) != s->run)
-		return 0;
-	s->found = true;
-	watch_note(s->watch, s->run, p.pid, p.start);
+	run = run_in_environment(s->watch->store, &cred, &environment);
+	for (size_t i = 0; i < s->count; i++)
+		if (s->runs[i] == run)
+			watch_note(s->watch, run, p.pid, p.start);
 	return 0;
 }
 
-static bool has_writers(struct store *store, uint32_t run)
+/* By open handles, or by a log under way, which may be that of its finish. */
+static bool is_written(struct store *store, uint32_t run)
 {
 	struct draft_area *area;
 	bool any;
@@ -312,7 +321,7 @@ static bool has_writers(struct store *store, uint32_t run)
 	if (draft_area_get(store, run, &area) < 0)
 		return false;
 	pthread_mutex_lock(&area->mutex);
-	any = area->writers != NULL;
+	any = area->writers != NULL || area->progress.active;
 	pthread_mutex_unlock(&area->mutex);
 	draft_area_put(area);
 	return any;
@@ -327,12 +336,36 @@ static char *why_crashed(pid_t last, bool rebooted)
 				  "its processes ended while the store was not open");
 }
 
+static bool is_alone(struct watch *w, uint32_t run)
+{
+	LOCKED(&w->lock);
+	const struct watched *r = find_run(w, run);
+
+	return r && !r->members;
+}
+
+/* -ECANCELED: somebody has joined it, or it is not watched any more. */
+static int end_alone(struct watch *w, uint32_t run, const struct run_end *end)
+{
+	LOCKED(&w->joining);
+	return is_alone(w, run) ? run_set_ended(w->store, run, RUN_CRASHED, end) : -ECANCELED;
+}
+
+static void tell(struct watch *w, uint32_t run)
+{
+	LOCKED(&w->telling);
+	if (w->changed)
+		w->changed(w->changed_arg, run);
+}
+
 static void crash(struct watch *w, const struct run *run, pid_t last, bool rebooted)
 {
 	autofree char *reason = why_crashed(last, rebooted);
 	const struct run_end end = { .reason = reason };
-	int err = run_set_ended(w->store, run->id, RUN_CRASHED, &end);
+	int err = end_alone(w, run->id, &end);
 
+	if (err == -ECANCELED)
+		return;
 	if (err < 0 && err != -EROFS && err != -EINVAL) {
 		log_errno(err, "marking run %s as crashed", run->name);
 		return;
@@ -342,27 +375,33 @@ static void crash(struct watch *w, const struct run *run, pid_t last, bool reboo
 	pthread_mutex_lock(&w->lock);
 	drop_run(w, run->id);
 	pthread_mutex_unlock(&w->lock);
-	if (err == 0 && w->changed)
-		w->changed(w->changed_arg, run->id);
+	if (err == 0)
+		tell(w, run->id);
 }
 
-/* A run whose known processes are all gone: is it crashed? True: look again soon. */
+/* Does a run whose known processes are all gone need a search? */
+static bool may_be_crashed(struct watch *w, uint32_t id)
+{
+	AUTO(run_release) struct run run = { 0 };
+
+	if (run_get(w->store, id, &run) == 0 && run.state == RUN_RUNNING)
+		return !is_written(w->store, id);
+	LOCKED(&w->lock);
+	drop_run(w, id);
+	return false;
+}
+
+/* After a search: is the run crashed? True: look again soon. */
 static bool judge(struct watch *w, uint32_t id)
 {
 	AUTO(run_release) struct run run = { 0 };
-	struct search search = { .watch = w, .run = id };
 	struct watched *r;
 	unsigned empty = 0;
 	bool rebooted = false;
 	pid_t last = 0;
 
-	if (run_get(w->store, id, &run) < 0 || run.state != RUN_RUNNING) {
-		LOCKED(&w->lock);
-		drop_run(w, id);
-		return false;
-	}
-	process_each(look_at, &search);
-	if (search.found || has_writers(w->store, id))
+	/* Asked again: who was found last may have opened a file. */
+	if (run_get(w->store, id, &run) < 0 || is_written(w->store, id))
 		return false;
 	pthread_mutex_lock(&w->lock);
 	r = find_run(w, id);
@@ -377,11 +416,24 @@ static bool judge(struct watch *w, uint32_t id)
 	return empty == 1;
 }
 
-/* Looks at every run that has nobody left. Milliseconds until the next look. */
+static int64_t elapsed_ms(const struct timespec *since)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - since->tv_sec) * 1000 + (now.tv_nsec - since->tv_nsec) / 1000000;
+}
+
+/*
+ * Looks at every run that has nobody left. Milliseconds until the next look. Environments are read
+ * once for all of them, and not again for AGAIN_MS, however many processes end.
+ */
 static int round_of(struct watch *w)
 {
 	autofree uint32_t *alone = NULL;
+	struct search search = { .watch = w };
 	size_t count = 0, cap = 0;
+	int64_t elapsed;
 	bool soon = false, any;
 
 	pthread_mutex_lock(&w->lock);
@@ -393,6 +445,17 @@ static int round_of(struct watch *w)
 	}
 	pthread_mutex_unlock(&w->lock);
 	for (size_t i = 0; i < count; i++)
+		if (may_be_crashed(w, alone[i]))
+			alone[search.count++] = alone[i];
+	elapsed = elapsed_ms(&w->searched);
+	if (search.count && elapsed < AGAIN_MS)
+		return (int)(AGAIN_MS - elapsed);
+	if (search.count) {
+		search.runs = alone;
+		clock_gettime(CLOCK_MONOTONIC, &w->searched);
+		process_each(look_at, &search);
+	}
+	for (size_t i = 0; i < search.count; i++)
 		soon |= judge(w, alone[i]);
 	LOCKED(&w->lock);
 	any = w->runs != NULL;
@@ -402,7 +465,7 @@ static int round_of(struct watch *w)
 static void *run_watch(void *arg)
 {
 	struct watch *w = arg;
-	struct timespec last = { 0 }, now;
+	struct timespec last = { 0 };
 	int timeout = 0;
 
 	for (;;) {
@@ -417,12 +480,10 @@ static void *run_watch(void *arg)
 		if (w->stop)
 			break;
 		pthread_mutex_unlock(&w->lock);
-		clock_gettime(CLOCK_MONOTONIC, &now);
 		timeout = round_of(w);
-		if (timeout >= 0 && (now.tv_sec - last.tv_sec) * 1000 +
-					    (now.tv_nsec - last.tv_nsec) / 1000000 >= ROUND_MS) {
+		if (timeout >= 0 && elapsed_ms(&last) >= ROUND_MS) {
+			clock_gettime(CLOCK_MONOTONIC, &last);
 			take_census(w);
-			last = now;
 		}
 	}
 	pthread_mutex_unlock(&w->lock);
@@ -485,7 +546,9 @@ int watch_start(struct store *store, struct watch **ret)
 	int err = 0;
 
 	w->store = store;
+	pthread_mutex_init(&w->joining, NULL);
 	pthread_mutex_init(&w->lock, NULL);
+	pthread_mutex_init(&w->telling, NULL);
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->epoll < 0 || w->wake < 0 ||
@@ -521,15 +584,30 @@ void watch_stop(struct watch *w)
 		close(w->epoll);
 	if (w->wake >= 0)
 		close(w->wake);
+	pthread_mutex_destroy(&w->telling);
 	pthread_mutex_destroy(&w->lock);
+	pthread_mutex_destroy(&w->joining);
 	free(w);
 }
 
 void watch_on_change(struct watch *w, void (*changed)(void *arg, uint32_t run), void *arg)
 {
-	LOCKED(&w->lock);
+	LOCKED(&w->telling);
 	w->changed = changed;
 	w->changed_arg = arg;
+}
+
+static int join_run(struct watch *w, uint32_t run, const struct process *p)
+{
+	LOCKED(&w->joining);
+	int err = run_process_add(w->store, run, p);
+
+	if (err < 0)
+		return err;
+	pthread_mutex_lock(&w->lock);
+	add_member(w, add_run(w, run), p, true, true);
+	pthread_mutex_unlock(&w->lock);
+	return 0;
 }
 
 int watch_register(struct watch *w, uint32_t run, const struct cred *cred, pid_t tid,
@@ -546,12 +624,9 @@ int watch_register(struct watch *w, uint32_t run, const struct cred *cred, pid_t
 	if (err == 0 && cred->uid != 0 && cred->uid != p.uid)
 		err = -EPERM;
 	if (err == 0)
-		err = run_process_add(w->store, run, &p);
+		err = join_run(w, run, &p);
 	if (err < 0)
 		return err;
-	pthread_mutex_lock(&w->lock);
-	add_member(w, add_run(w, run), &p, true, true);
-	pthread_mutex_unlock(&w->lock);
 	atomic_fetch_add(&w->store->run_generation, 1);
 	wake(w);
 	return 0;

@@ -5,9 +5,9 @@
  * A process is registered by a row of its run (struct process_row); a run that has such rows, and
  * is running, is watched. A thread of its own waits for the ends of its processes, and once a
  * second takes note of new descendants, so that those whose parents end are known too. When no
- * registered process, descendant, process with the run in its environment, nor open writing handle
- * is left, the run is crashed; what it had logged and its drafts stay. A run without registered
- * processes is never watched: it runs until it is told otherwise.
+ * registered process, descendant, process with the run in its environment, open writing handle nor
+ * log under way is left, the run is crashed; what it had logged and its drafts stay. A run without
+ * registered processes is never watched: it runs until it is told otherwise.
  *
  * Numbers are those of this process's pid namespace. After a restart of this daemon the rows say
  * whom to watch; after one of the machine nobody lives.
@@ -21,7 +21,7 @@ struct watch;
 
 /*
  * Starts watching. changed is called after a run was found crashed, from the watch's thread; NULL:
- * nobody wants to know.
+ * nobody wants to know. watch_on_change() waits for a call under way, so changed must not call it.
  */
 int watch_start(struct store *store, struct watch **ret);
 void watch_stop(struct watch *watch); /* NULL is fine */

@@ -3,10 +3,10 @@
 #include "tree.h"
 
 #include "core/log.h"
+#include "core/process.h"
 #include "core/watch.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 
 /* How long the kernel keeps what others than itself change, seconds. */
 #define SHORT 1.0
@@ -64,38 +64,9 @@ void vfs_settle(struct vfs *vfs)
 		vfs->notify.settle(vfs->notify.arg);
 }
 
-/* The supplementary groups of the caller, from /proc: only asked when they decide. */
-static bool in_group(const struct cred *cred, gid_t gid)
-{
-	AUTO(buf_release) struct buf path = BUF_INIT;
-	autofree char *line = NULL;
-	size_t size = 0;
-	bool found = false;
-	FILE *f;
-
-	if (cred->pid <= 0)
-		return false;
-	buf_printf(&path, "/proc/%d/status", (int)cred->pid);
-	f = fopen(buf_str(&path), "re");
-	if (!f)
-		return false;
-	while (getline(&line, &size, f) > 0) {
-		char *at = line + 7, *end;
-
-		if (strncmp(line, "Groups:", 7) != 0)
-			continue;
-		for (unsigned long g = strtoul(at, &end, 10); end != at && !found;
-		     at = end, g = strtoul(at, &end, 10))
-			found = g == gid;
-		break;
-	}
-	fclose(f);
-	return found;
-}
-
 struct cred vfs_cred(const struct vfs_call *call)
 {
-	return (struct cred){ .uid = call->uid, .gid = call->gid, .in_group = in_group,
+	return (struct cred){ .uid = call->uid, .gid = call->gid, .in_group = process_in_group,
 			      .pid = call->pid };
 }
 

@@ -236,6 +236,8 @@ static void all_processes_are_walked(void **state)
 	assert_int_equal(process_each(find_self, &count), 7);
 	assert_true(count > 0);
 	/* In our own namespace numbers are what they are. */
+	assert_int_equal(process_translate(0, getpid(), &pid), -ESRCH);
+	assert_int_equal(process_translate(INT32_MAX, getpid(), &pid), -ESRCH);
 	assert_int_equal(process_translate(own_tid(), 4711, &pid), 0);
 	assert_int_equal(pid, 4711);
 	assert_int_equal(strlen(process_boot_id()), BOOT_ID_SIZE - 1);

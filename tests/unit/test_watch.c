@@ -217,6 +217,25 @@ static void a_writer_keeps_a_run(void **state)
 	expect_clean(place);
 }
 
+static void a_log_under_way_keeps_a_run(void **state)
+{
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r");
+	pid_t pid = start();
+	struct draft_area *area;
+
+	assert_int_equal(enrol(place, run, pid), 0);
+	assert_int_equal(draft_area_get(place->store, run, &area), 0);
+	draft_progress_begin(area);
+	end(pid);
+	usleep(1500000);
+	assert_int_equal(state_of(place, run), RUN_RUNNING);
+	draft_progress_end(area);
+	draft_area_put(area);
+	expect_state(place, run, RUN_CRASHED);
+	expect_clean(place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +247,7 @@ int main(void)
 		ON(real, a_restart_finds_the_living),
 		ON(memory, another_boot_has_other_processes),
 		ON(memory, a_writer_keeps_a_run),
+		ON(memory, a_log_under_way_keeps_a_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
