@@ -79,7 +79,7 @@ int draft_count_names(struct store *store, const char *path, struct stat *ret_st
 		return -errno;
 	linked = draft_path_is_shared(path, ret_st, &id) && draft_is_blob(store, &id, ret_st);
 	if (linked) {
-		/* The link may have come after the first count: only the second is sure to have it. */
+		/* The link may have come after the first count. */
 		if (stat(path, ret_st) < 0)
 			return -errno;
 		linked = draft_is_blob(store, &id, ret_st);

@@ -164,13 +164,13 @@ const char *environment_value(const struct buf *environment, const char *name)
 	return NULL;
 }
 
-bool process_in_group(const struct cred *cred, gid_t gid)
+bool process_in_group(pid_t pid, gid_t gid)
 {
 	AUTO(buf_release) struct buf status = BUF_INIT;
 	const char *at;
 	char *end;
 
-	if (cred->pid <= 0 || read_all(cred->pid, "status", GROUPS_MAX, &status) < 0)
+	if (pid <= 0 || read_all(pid, "status", GROUPS_MAX, &status) < 0)
 		return false;
 	at = status_field(&status, "Groups");
 	for (unsigned long g = strtoul(at, &end, 10); end != at; g = strtoul(at, &end, 10)) {

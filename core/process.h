@@ -12,7 +12,6 @@
 #ifndef CORE_PROCESS_H
 #define CORE_PROCESS_H
 
-#include "artifact.h"
 #include "base.h"
 #include "buf.h"
 
@@ -40,11 +39,8 @@ bool process_lives(pid_t pid, uint64_t start);
 int process_environment(pid_t tid, struct buf *ret);
 /* The value of a variable in it, borrowed; NULL: there is none. */
 const char *environment_value(const struct buf *environment, const char *name);
-/*
- * Is cred's process in this group besides its own? For struct cred, which asks only when that
- * decides.
- */
-bool process_in_group(const struct cred *cred, gid_t gid);
+/* Is the process in this group besides its own? */
+bool process_in_group(pid_t pid, gid_t gid);
 /* Its command line, arguments divided by NUL; -ESRCH. */
 int process_command(pid_t pid, struct buf *ret);
 /*

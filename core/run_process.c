@@ -88,3 +88,8 @@ int run_process_next(struct store *store, uint32_t run, uint32_t after, uint32_t
 	*ret_slot = key_u32_at(key, 5);
 	return decode_process_row(value, ret) < 0 ? -EIO : 1;
 }
+
+bool cred_in_group(const struct cred *cred, gid_t gid)
+{
+	return process_in_group(cred->pid, gid);
+}

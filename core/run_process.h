@@ -14,4 +14,7 @@ int run_process_add(struct store *store, uint32_t run, const struct process *pro
 int run_process_next(struct store *store, uint32_t run, uint32_t after, uint32_t *ret_slot,
 		     struct process_row *ret);
 
+/* Is cred's process in this group besides its own? For struct cred, which asks when it decides. */
+bool cred_in_group(const struct cred *cred, gid_t gid);
+
 #endif

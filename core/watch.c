@@ -297,7 +297,7 @@ static int look_at(void *arg, pid_t pid)
 {
 	AUTO(buf_release) struct buf environment = BUF_INIT;
 	struct search *s = arg;
-	struct cred cred = { .pid = pid, .in_group = process_in_group };
+	struct cred cred = { .pid = pid, .in_group = cred_in_group };
 	struct process p;
 	uint32_t run;
 

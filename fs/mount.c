@@ -11,6 +11,7 @@
 #include "conf/conf.h"
 #include "core/log.h"
 #include "core/store.h"
+#include "core/watch.h"
 #include "mountpoint.h"
 #include "ops.h"
 #include "print.h"
@@ -270,6 +271,8 @@ static int serve_store(struct mounting *m, struct store *store)
 		return refuse(m, &why);
 	}
 	err = ops_serve(ops);
+	/* What is told from now on has nobody to tell the kernel. */
+	watch_on_change(store->watch, NULL, NULL);
 	ops_unmount(ops);
 	vfs_free(vfs);
 	return err || m->failed;

@@ -4,6 +4,7 @@
 
 #include "core/log.h"
 #include "core/process.h"
+#include "core/run_process.h"
 #include "core/watch.h"
 
 #include <fcntl.h>
@@ -66,7 +67,7 @@ void vfs_settle(struct vfs *vfs)
 
 struct cred vfs_cred(const struct vfs_call *call)
 {
-	return (struct cred){ .uid = call->uid, .gid = call->gid, .in_group = process_in_group,
+	return (struct cred){ .uid = call->uid, .gid = call->gid, .in_group = cred_in_group,
 			      .pid = call->pid };
 }
 

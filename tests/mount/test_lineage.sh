@@ -87,8 +87,8 @@ more"
 tree_as_text() {
 	(
 		cd "$MNT"
-		# The fixed things of the top are as old as the mount.
-		find . -mindepth 2 -printf '%p %y %i %m %U %s %T@ %l\n' | sort
+		# The fixed things of the top, and the documents of the whole store, are as old as the mount.
+		find . -mindepth 2 ! -path './lineage/graph.*' -printf '%p %y %i %m %U %s %T@ %l\n' | sort
 		find . -name _status.json -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
 	)
 }
