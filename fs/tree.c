@@ -542,10 +542,13 @@ const struct node_kind kind_lineage_types = {
 	.parent = lineage_parent,
 };
 
+/*
+ * Its name is kept, though the last version of the type may go: to find it again takes all types of
+ * the closure, at each step through it. It is empty then.
+ */
 const struct node_kind kind_lineage_type = {
 	.name = "types/<type> of a lineage",
 	.type = S_IFDIR,
-	.volatile_name = true,
 	.find = lineage_type_find,
 	.list = lineage_type_list,
 	.attr = lineage_attr,
