@@ -133,6 +133,20 @@ static inline int steal_fd(int *fd)
 	return stolen;
 }
 
+static inline struct timespec timespec_of_ns(uint64_t ns)
+{
+	return (struct timespec){ (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
+}
+
+/* Milliseconds of a clock that nobody sets. */
+static inline int64_t monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* The moment some nanoseconds from now, for pthread_*_timedwait(). */
 static inline struct timespec moment_after(uint64_t ns)
 {

@@ -20,6 +20,7 @@
 
 #include "blob.h"
 #include "buf.h"
+#include "directory.h"
 #include "kv.h"
 #include "log.h"
 
@@ -502,28 +503,17 @@ static int each_packed(struct blob_dir *dir, blob_visit *visit, void *arg)
 	return r;
 }
 
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 /* -ENOENT when there is no such directory. */
 static int open_listing(int root, const char *name, DIR **ret)
 {
-	autoclose int fd = openat(root, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	int err = directory_open(root, name, ret);
 
-	if (!d)
-		return errno == ENOENT ? -ENOENT : log_errno(-errno, "blobs: cannot list %s", name);
-	steal_fd(&fd);
-	*ret = d;
-	return 0;
+	return err == 0 || err == -ENOENT ? err : log_errno(err, "blobs: cannot list %s", name);
 }
 
 static int each_file(struct blob_dir *dir, unsigned int n, blob_visit *visit, void *arg)
 {
-	AUTO(closedirp) DIR *listing = NULL;
+	AUTO(directory_closep) DIR *listing = NULL;
 	struct dirent *entry;
 	struct blob_id id;
 	struct stat st;
@@ -583,7 +573,7 @@ static const struct blob_ops dir_ops = {
 /* Copies that a crash left half made. */
 static int remove_copies(int root)
 {
-	AUTO(closedirp) DIR *listing = NULL;
+	AUTO(directory_closep) DIR *listing = NULL;
 	struct dirent *entry;
 	int r = open_listing(root, COPIES, &listing);
 

@@ -1,9 +1,9 @@
 #include "console.h"
 
+#include "directory.h"
 #include "log.h"
 #include "run.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -65,12 +65,13 @@ void console_remove(struct store *store, uint32_t run)
 
 int console_sweep(struct store *store)
 {
-	int fd = openat(store->root, DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	AUTO(directory_closep) DIR *dir = NULL;
+	struct dirent *e;
+	int more = directory_open(store->root, DIRECTORY, &dir);
 
-	if (!dir)
-		return errno == ENOENT ? 0 : log_errno(-errno, "reading " DIRECTORY "/");
-	for (struct dirent *e; (e = readdir(dir));) {
+	if (more == -ENOENT)
+		return 0;
+	while (more >= 0 && (more = directory_next(dir, &e)) > 0) {
 		AUTO(run_release) struct run run = { 0 };
 		char *end;
 		unsigned long id = strtoul(e->d_name, &end, 16);
@@ -79,6 +80,5 @@ int console_sweep(struct store *store)
 		    run_get(store, (uint32_t)id, &run) == -ENOENT)
 			console_remove(store, (uint32_t)id);
 	}
-	closedir(dir);
-	return 0;
+	return more < 0 ? log_errno(more, "reading " DIRECTORY "/") : 0;
 }

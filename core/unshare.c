@@ -222,16 +222,11 @@ struct descent {
 
 static int enter(struct descent *d, int at, const char *name)
 {
-	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir;
+	int err = directory_open(at, name, &dir);
 
-	if (!dir) {
-		int err = -errno;
-
-		if (fd >= 0)
-			close(fd);
+	if (err < 0)
 		return err;
-	}
 	if (d->dir)
 		closedir(d->dir);
 	d->dir = dir;

@@ -52,8 +52,8 @@ struct watch {
 	 */
 	pthread_mutex_t joining;
 	int epoll, wake;
-	struct timespec searched; /* when, the last time: of the thread */
-	pthread_mutex_t lock; /* of what follows; nothing of /proc is read under it */
+	int64_t searched; /* when, the last time, in ms: of the thread */
+	pthread_mutex_t lock; /* of what follows; no environment is read under it */
 	struct watched *runs;
 	struct member *by_pid[BUCKETS];
 	bool stop;
@@ -416,14 +416,6 @@ static bool judge(struct watch *w, uint32_t id)
 	return empty == 1;
 }
 
-static int64_t elapsed_ms(const struct timespec *since)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (now.tv_sec - since->tv_sec) * 1000 + (now.tv_nsec - since->tv_nsec) / 1000000;
-}
-
 /*
  * Looks at every run that has nobody left. Milliseconds until the next look. Environments are read
  * once for all of them, and not again for AGAIN_MS, however many processes end.
@@ -447,12 +439,12 @@ static int round_of(struct watch *w)
 	for (size_t i = 0; i < count; i++)
 		if (may_be_crashed(w, alone[i]))
 			alone[search.count++] = alone[i];
-	elapsed = elapsed_ms(&w->searched);
+	elapsed = monotonic_ms() - w->searched;
 	if (search.count && elapsed < AGAIN_MS)
 		return (int)(AGAIN_MS - elapsed);
 	if (search.count) {
 		search.runs = alone;
-		clock_gettime(CLOCK_MONOTONIC, &w->searched);
+		w->searched = monotonic_ms();
 		process_each(look_at, &search);
 	}
 	for (size_t i = 0; i < search.count; i++)
@@ -465,7 +457,7 @@ static int round_of(struct watch *w)
 static void *run_watch(void *arg)
 {
 	struct watch *w = arg;
-	struct timespec last = { 0 };
+	int64_t last = 0;
 	int timeout = 0;
 
 	for (;;) {
@@ -481,8 +473,8 @@ static void *run_watch(void *arg)
 			break;
 		pthread_mutex_unlock(&w->lock);
 		timeout = round_of(w);
-		if (timeout >= 0 && elapsed_ms(&last) >= ROUND_MS) {
-			clock_gettime(CLOCK_MONOTONIC, &last);
+		if (timeout >= 0 && monotonic_ms() - last >= ROUND_MS) {
+			last = monotonic_ms();
 			take_census(w);
 		}
 	}

@@ -2,9 +2,9 @@
 
 #include <fcntl.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 
+#include "command.h"
 #include "core/name.h"
 #include "lineage_print.h"
 #include "mount_find.h"
@@ -36,17 +36,7 @@ struct command_lineage {
 	uint32_t steps;
 };
 
-PRINTF_LIKE(2, 3) static int refuse(int status, const char *fmt, ...)
-{
-	va_list list;
-
-	fputs("lineagefs lineage: ", stderr);
-	va_start(list, fmt);
-	vfprintf(stderr, fmt, list);
-	va_end(list);
-	fputs(status == 2 ? "\n`lineagefs lineage --help` says how it is used\n" : "\n", stderr);
-	return status;
-}
+#define refuse(status, ...) command_refuse("lineage", status, __VA_ARGS__)
 
 /* ---- options ---- */
 

@@ -3,13 +3,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "child.h"
+#include "command.h"
 #include "core/document.h"
 #include "core/name.h"
 #include "launch_facts.h"
@@ -83,17 +83,7 @@ static void add_text(struct texts *t, const char *text)
 	t->list[t->count++] = text;
 }
 
-PRINTF_LIKE(2, 3) static int refuse(int status, const char *fmt, ...)
-{
-	va_list list;
-
-	fputs("lineagefs run: ", stderr);
-	va_start(list, fmt);
-	vfprintf(stderr, fmt, list);
-	va_end(list);
-	fputs(status == 2 ? "\n`lineagefs run --help` says how it is used\n" : "\n", stderr);
-	return status;
-}
+#define refuse(status, ...) command_refuse("run", status, __VA_ARGS__)
 
 /* ---- options ---- */
 

@@ -15,14 +15,6 @@
 
 extern char **environ;
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static pid_t start(char *const argv[], int *ret_fd)
 {
 	posix_spawn_file_actions_t actions;
@@ -51,7 +43,7 @@ static bool read_answer(int fd, int64_t deadline, struct buf *ret)
 {
 	while (ret->len < ANSWER_MAX) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
-		int64_t left = deadline - now_ms();
+		int64_t left = deadline - monotonic_ms();
 		ssize_t n;
 
 		if (left <= 0 || poll(&p, 1, (int)left) == 0)
@@ -85,7 +77,7 @@ static int ask(int64_t deadline, struct buf *ret, const char *question, ...)
 			break;
 	}
 	va_end(list);
-	if (now_ms() >= deadline)
+	if (monotonic_ms() >= deadline)
 		return -ETIMEDOUT;
 	pid = start(argv, &fd);
 	if (pid < 0)
@@ -122,7 +114,7 @@ static char *without_secrets(const char *url)
 void git_describe(struct launch *l)
 {
 	AUTO(buf_release) struct buf commit = BUF_INIT, changes = BUF_INIT, remote = BUF_INIT;
-	int64_t deadline = now_ms() + PATIENCE_MS;
+	int64_t deadline = monotonic_ms() + PATIENCE_MS;
 
 	if (ask(deadline, &commit, "rev-parse", "--verify", "HEAD", NULL) == 0 && commit.len > 0)
 		l->commit = buf_detach(&commit);

@@ -8,11 +8,6 @@
 
 #include <stdio.h>
 
-static struct timespec time_of(uint64_t ns)
-{
-	return (struct timespec){ (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
-}
-
 static void collection_node(uint32_t id, struct node *ret)
 {
 	*ret = (struct node){
@@ -172,7 +167,7 @@ int collection_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	st->st_mode = c.mode;
 	st->st_uid = c.uid;
 	st->st_gid = c.gid;
-	st->st_mtim = time_of(c.created);
+	st->st_mtim = timespec_of_ns(c.created);
 	return 0;
 }
 

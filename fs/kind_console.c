@@ -119,8 +119,7 @@ int console_log_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	st->st_gid = run.gid;
 	st->st_mode = run.mode & (run.state == RUN_RUNNING ? 0666 : 0444);
 	st->st_size = 0;
-	st->st_mtim = (struct timespec){ (time_t)(run.created / 1000000000),
-					 (long)(run.created % 1000000000) };
+	st->st_mtim = timespec_of_ns(run.created);
 	if (console_stat(vfs->store, node->a, &file) == 0) {
 		st->st_size = file.st_size;
 		st->st_mtim = file.st_mtim;

@@ -5,7 +5,8 @@
 #include "draft_node.h"
 #include "tree.h"
 
-#include <dirent.h>
+#include "core/directory.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/xattr.h>
@@ -304,16 +305,11 @@ static const struct listing_ops draft_listing_ops = {
 int draft_list_fd(struct vfs *vfs, struct node *dir, int fd, struct listing **ret)
 {
 	struct draft_listing *l;
-	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *stream = own < 0 ? NULL : fdopendir(own);
+	DIR *stream;
+	int err = directory_open(fd, ".", &stream);
 
-	if (!stream) {
-		int err = -errno;
-
-		if (own >= 0)
-			close(own);
+	if (err < 0)
 		return err;
-	}
 	l = xcalloc(1, sizeof(*l));
 	l->listing.ops = &draft_listing_ops;
 	l->vfs = vfs;

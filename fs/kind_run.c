@@ -85,8 +85,7 @@ const struct node_edit runs_edit = {
 	.rmdir = runs_rmdir,
 };
 
-/* A run's attributes: its directories may be written in while it runs, or goes on. */
-static int run_stat(struct vfs *vfs, struct node *node, struct run *run, struct stat *st)
+int run_stat(struct vfs *vfs, struct node *node, struct run *run, struct stat *st)
 {
 	uint64_t at;
 	int err = run_get(vfs->store, node->a, run);
@@ -96,7 +95,7 @@ static int run_stat(struct vfs *vfs, struct node *node, struct run *run, struct 
 	at = run->ended ? run->ended : run->created;
 	st->st_uid = run->uid;
 	st->st_gid = run->gid;
-	st->st_mtim = (struct timespec){ (time_t)(at / 1000000000), (long)(at % 1000000000) };
+	st->st_mtim = timespec_of_ns(at);
 	st->st_mode = run->mode;
 	return 0;
 }

@@ -14,17 +14,10 @@
 static int note_attr(struct vfs *vfs, struct node *node, mode_t mask, struct stat *st)
 {
 	AUTO(run_release) struct run run = { 0 };
-	int err = run_get(vfs->store, node->a, &run);
-	uint64_t at;
+	int err = run_stat(vfs, node, &run, st);
 
-	if (err < 0)
-		return err == -ENOENT ? -ESTALE : err;
-	at = run.ended ? run.ended : run.created;
-	st->st_uid = run.uid;
-	st->st_gid = run.gid;
-	st->st_mtim = (struct timespec){ (time_t)(at / 1000000000), (long)(at % 1000000000) };
-	st->st_mode = run.mode & mask;
-	return 0;
+	st->st_mode &= mask;
+	return err;
 }
 
 /* Writable also after the end. */
@@ -176,8 +169,7 @@ int run_tag_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	int err = note_attr(vfs, node, 0666, st);
 
 	if (err == 0 && run_tag_find(vfs->store, node->a, slice_str(node->name), &tag) == 0)
-		st->st_mtim = (struct timespec){ (time_t)(tag.created / 1000000000),
-						 (long)(tag.created % 1000000000) };
+		st->st_mtim = timespec_of_ns(tag.created);
 	st->st_size = 0;
 	return err;
 }

@@ -18,8 +18,7 @@ static int version_stat(struct vfs *vfs, uint32_t id, struct version *v, struct 
 		return err == -ENOENT ? -ESTALE : err;
 	st->st_uid = v->uid;
 	st->st_gid = v->gid;
-	st->st_mtim = (struct timespec){ (time_t)(v->created / 1000000000),
-					 (long)(v->created % 1000000000) };
+	st->st_mtim = timespec_of_ns(v->created);
 	return 0;
 }
 

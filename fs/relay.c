@@ -31,14 +31,6 @@ struct relay {
 	int64_t retry_at; /* not before */
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 struct relay *relay_new(const char *console)
 {
 	struct relay *relay = xcalloc(1, sizeof(*relay));
@@ -54,7 +46,7 @@ struct relay *relay_new(const char *console)
 static int write_console(struct relay *relay, const char *bytes, size_t len, size_t *ret_done)
 {
 	if (relay->console < 0) {
-		if (now_ms() < relay->retry_at)
+		if (monotonic_ms() < relay->retry_at)
 			return relay->err;
 		relay->console = open(relay->path, O_WRONLY | O_APPEND | O_CLOEXEC);
 		if (relay->console < 0)
@@ -83,8 +75,8 @@ static void copy(struct relay *relay, const char *bytes, size_t len)
 	relay->lost += len - done;
 	if (relay->err == 0)
 		relay->err = err;
-	if (relay->console >= 0 || now_ms() >= relay->retry_at)
-		relay->retry_at = now_ms() + RETRY_MS;
+	if (relay->console >= 0 || monotonic_ms() >= relay->retry_at)
+		relay->retry_at = monotonic_ms() + RETRY_MS;
 	if (relay->console >= 0)
 		close(relay->console);
 	relay->console = -1;
@@ -129,13 +121,13 @@ static void *run_stream(void *arg)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0 || (deadline && now_ms() >= deadline))
+		if (n <= 0 || (deadline && monotonic_ms() >= deadline))
 			break;
 		if (p[1].revents & (POLLERR | POLLHUP))
 			break;
 		if (p[2].revents) {
 			p[2].fd = -1;
-			deadline = now_ms() + GRACE_MS;
+			deadline = monotonic_ms() + GRACE_MS;
 		}
 		if (!p[0].revents)
 			continue;

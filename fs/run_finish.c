@@ -35,14 +35,6 @@ struct finishing {
 	uint64_t total; /* bytes in outputs/, 0: not known */
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void describe_status(int status, struct buf *ret)
 {
 	if (WIFSIGNALED(status))
@@ -140,7 +132,7 @@ static void show_progress(struct finishing *f)
 	AUTO(buf_release) struct buf info = BUF_INIT, line = BUF_INIT;
 	uint64_t files, bytes;
 
-	if (!isatty(2) || now_ms() - f->started < QUIET_MS)
+	if (!isatty(2) || monotonic_ms() - f->started < QUIET_MS)
 		return;
 	if (!f->bar)
 		measure(f);
@@ -235,10 +227,10 @@ static bool has_ended(const struct finishing *f)
 static void wait_a_turn(struct finishing *f)
 {
 	struct pollfd p = { .fd = f->signals, .events = POLLIN };
-	int64_t until = now_ms() + TURN_MS;
+	int64_t until = monotonic_ms() + TURN_MS;
 
-	while (!f->interrupted && now_ms() < until) {
-		poll(&p, 1, (int)(until - now_ms()));
+	while (!f->interrupted && monotonic_ms() < until) {
+		poll(&p, 1, (int)(until - monotonic_ms()));
 		if (take_signals(f))
 			return;
 	}
@@ -246,7 +238,7 @@ static void wait_a_turn(struct finishing *f)
 
 static int write_until_it_holds(struct finishing *f)
 {
-	int64_t stragglers = now_ms() + STRAGGLERS_MS, gone = 0;
+	int64_t stragglers = monotonic_ms() + STRAGGLERS_MS, gone = 0;
 	bool told = false;
 
 	for (;;) {
@@ -257,15 +249,15 @@ static int write_until_it_holds(struct finishing *f)
 		if (err == -EROFS && has_ended(f))
 			return 0;
 		if (mount_is_gone(err)) {
-			gone = gone ? gone : now_ms() + MOUNT_GONE_MS;
-			if (now_ms() >= gone)
+			gone = gone ? gone : monotonic_ms() + MOUNT_GONE_MS;
+			if (monotonic_ms() >= gone)
 				return err;
 			if (!told)
 				fprintf(stderr,
 					"lineagefs: the mount is gone; waiting %d s for it\n",
 					MOUNT_GONE_MS / 1000);
 			told = true;
-		} else if (err != -EBUSY || now_ms() >= stragglers) {
+		} else if (err != -EBUSY || monotonic_ms() >= stragglers) {
 			return err;
 		}
 		wait_a_turn(f);
@@ -340,7 +332,7 @@ static void say_state(struct buf *state, int status)
 int run_finish(const struct run_files *files, int status, const sigset_t *signals)
 {
 	struct sigaction action = { .sa_handler = on_interrupt };
-	struct finishing f = { .files = files, .state = BUF_INIT, .started = now_ms() };
+	struct finishing f = { .files = files, .state = BUF_INIT, .started = monotonic_ms() };
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	int err;
 

@@ -122,6 +122,9 @@ HOOK_TEXT(state_render);
 HOOK_ACCEPT(state_accept);
 HOOK_TEXT(procs_render);
 HOOK_ACCEPT(procs_accept);
+struct run;
+/* A run's attributes, and the run: to be released, whatever is returned. -ESTALE: it is gone. */
+int run_stat(struct vfs *vfs, struct node *node, struct run *run, struct stat *st);
 /* Tells the kernel what the end of a run changed, and who watches over its processes. */
 void run_state_changed(struct vfs *vfs, uint32_t run);
 
