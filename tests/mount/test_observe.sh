@@ -574,6 +574,37 @@ test_half_written_files_are_refused() {
 	eq "at last" "$(cat "$MNT/artifacts/d/v1/files/g")" new
 }
 
+# Who reads /proc/<pid>/smaps_rollup keeps the memory of the process while its files go.
+test_half_written_while_its_memory_is_watched() {
+	local pid
+	start_mount
+	new_run r
+	for i in 1 2 3; do
+		rm -f "$T/wrote"
+		"$PYTHON" - "$OUT/d$i" "$T/wrote" <<-'EOF' &
+			import sys, time
+			memory = bytearray(b"x") * (400 << 20)
+			open(sys.argv[1] + ".before", "w").close()
+			f = open(sys.argv[1], "w")
+			f.write("half")
+			f.flush()
+			open(sys.argv[2], "w").close()
+			time.sleep(60)
+		EOF
+		pid=$!
+		own_pid $pid
+		wait_until test -e "$T/wrote" || fail "nothing is written"
+		for j in 1 2 3; do
+			(while cat /proc/$pid/smaps_rollup; do :; done) >"$T/rollup.$j" 2>&1 &
+			own_pid $!
+		done
+		sleep 0.2
+		kill -9 $pid
+		wait $pid || true
+		torn r d$i d$i
+	done
+}
+
 test_who_ends_otherwise_leaves_whole_files() {
 	start_mount
 	new_run r
