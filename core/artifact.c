@@ -137,6 +137,7 @@ int collection_create(struct store *store, struct slice name, uid_t uid, gid_t g
 		.mode = mode & 0777,
 		.created = store_now(),
 		.latest = -1,
+		.next_slot = 1,
 	};
 	err = kv_update(store->kv, KV_DURABLE, create_body, &c);
 	if (err == 0)
@@ -222,13 +223,51 @@ int collection_set_owner(struct store *store, uint32_t id, uid_t uid, gid_t gid,
 	return kv_update(store->kv, KV_DURABLE, change_body, &change);
 }
 
-static int version_read(struct kv_txn *txn, uint32_t collection, uint32_t number,
-			struct version *ret)
+static int read_at(struct kv_txn *txn, struct slice key, struct version *ret)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
-	int err = kv_get(txn, KV_META, KEY(version(collection, number)), &b);
+	int err = kv_get(txn, KV_META, key, &b);
 
 	return err < 0 ? err : decode_version(buf_slice(&b), ret);
+}
+
+int version_read(struct kv_txn *txn, uint32_t collection, uint32_t number, struct version *ret)
+{
+	return read_at(txn, KEY(version(collection, number)), ret);
+}
+
+int version_read_any(struct kv_txn *txn, uint32_t collection, uint32_t number, struct version *ret)
+{
+	int err = version_read(txn, collection, number, ret);
+
+	if (err == -ENOENT)
+		err = read_at(txn, KEY(removed(collection, number)), ret);
+	return err == -ENOENT ? read_at(txn, KEY(purged(collection, number)), ret) : err;
+}
+
+static struct key key_of_version(const struct version *v)
+{
+	if (v->purged)
+		return key_purged(v->collection, v->number);
+	return v->removed ? key_removed(v->collection, v->number) :
+			    key_version(v->collection, v->number);
+}
+
+int version_write(struct kv_txn *txn, const struct version *v)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct key key = key_of_version(v);
+
+	encode_version(&b, v);
+	return kv_put(txn, KV_META, key_slice(&key), buf_slice(&b));
+}
+
+int version_move(struct kv_txn *txn, const struct version *from, const struct version *to)
+{
+	struct key old = key_of_version(from);
+	int err = kv_del(txn, KV_META, key_slice(&old));
+
+	return err < 0 ? err : version_write(txn, to);
 }
 
 int version_read_by_id(struct kv_txn *txn, uint32_t id, struct version *ret)
@@ -239,7 +278,7 @@ int version_read_by_id(struct kv_txn *txn, uint32_t id, struct version *ret)
 
 	if (err == 0)
 		err = decode_place(buf_slice(&b), &collection, &number);
-	return err < 0 ? err : version_read(txn, collection, number, ret);
+	return err < 0 ? err : version_read_any(txn, collection, number, ret);
 }
 
 int version_get(struct store *store, uint32_t collection, uint32_t number, struct version *ret)
@@ -286,6 +325,7 @@ void version_label(struct buf *b, const char *collection, uint32_t number)
 int version_find_label(struct store *store, const char *label, struct version *ret)
 {
 	AUTO(collection_release) struct collection c = { 0 };
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
 	const char *colon = strchr(label, ':');
 	uint32_t number;
 	int err;
@@ -295,7 +335,9 @@ int version_find_label(struct store *store, const char *label, struct version *r
 	err = version_name_parse(slice_str(colon + 1), &number);
 	if (err == 0)
 		err = collection_find(store, slice(label, (size_t)(colon - label)), &c);
-	return err < 0 ? err : version_get(store, c.id, number, ret);
+	if (err == 0)
+		err = kv_begin(store->kv, KV_READ, &txn);
+	return err < 0 ? err : version_read_any(txn, c.id, number, ret);
 }
 
 char *version_collection_name(struct store *store, const struct version *v)

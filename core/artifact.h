@@ -49,15 +49,24 @@ int collection_write(struct kv_txn *txn, const struct collection *c);
 /* Adds a new collection; -EEXIST. */
 int collection_add(struct kv_txn *txn, const struct collection *c);
 
+/* By its number only a live version is found, by its id or label also one that was removed. */
 int version_get(struct store *store, uint32_t collection, uint32_t number, struct version *ret);
 int version_get_by_id(struct store *store, uint32_t id, struct version *ret);
-/* The version with the lowest number above after (-1: the first): 1, 0, -errno. */
+/* The live version with the lowest number above after (-1: the first): 1, 0, -errno. */
 int version_next(struct store *store, uint32_t collection, int64_t after, struct version *ret);
+/* In a transaction; any: live, removed or purged. */
+int version_read(struct kv_txn *txn, uint32_t collection, uint32_t number, struct version *ret);
+int version_read_any(struct kv_txn *txn, uint32_t collection, uint32_t number,
+		     struct version *ret);
 int version_read_by_id(struct kv_txn *txn, uint32_t id, struct version *ret);
+/* Puts the record where its state says: removed and purged are what tells. */
+int version_write(struct kv_txn *txn, const struct version *v);
+/* The same when the state changed: the record of before goes. */
+int version_move(struct kv_txn *txn, const struct version *from, const struct version *to);
 
 /* `<name>:v<N>` */
 void version_label(struct buf *b, const char *collection, uint32_t number);
-/* The version of that label. -ENOENT. */
+/* The version of that label, removed or not. -ENOENT. */
 int version_find_label(struct store *store, const char *label, struct version *ret);
 /* The name of its collection, "" if that cannot be read: owned. */
 char *version_collection_name(struct store *store, const struct version *v);

@@ -187,6 +187,7 @@ void encode_collection(struct buf *b, const struct collection *c)
 	put_u64(b, c->created);
 	put_u64(b, c->next_number);
 	put_u64(b, (uint64_t)(c->latest + 1));
+	put_u64(b, c->next_slot);
 }
 
 int decode_collection(struct slice s, struct collection *ret)
@@ -204,6 +205,7 @@ int decode_collection(struct slice s, struct collection *ret)
 	c.created = get_u64(&r);
 	c.next_number = get_u32(&r);
 	c.latest = (int64_t)get_u64(&r) - 1;
+	c.next_slot = get_u32(&r);
 	if (reader_end(&r) < 0) {
 		collection_release(&c);
 		return -EIO;
@@ -233,6 +235,8 @@ void encode_version(struct buf *b, const struct version *v)
 	put_u64(b, v->created);
 	put_u64(b, v->sequence);
 	put_time(b, v->mtime);
+	put_u64(b, v->removed);
+	put_u64(b, v->purged);
 }
 
 int decode_version(struct slice s, struct version *ret)
@@ -258,9 +262,61 @@ int decode_version(struct slice s, struct version *ret)
 	v.created = get_u64(&r);
 	v.sequence = get_u64(&r);
 	v.mtime = get_time(&r);
+	v.removed = get_u64(&r);
+	v.purged = get_u64(&r);
 	if (reader_end(&r) < 0)
 		return -EIO;
 	*ret = v;
+	return 0;
+}
+
+void version_note_release(struct version_note *n)
+{
+	free(n->description);
+	*n = (struct version_note){ 0 };
+}
+
+void encode_alias(struct buf *b, const struct alias *a)
+{
+	record_begin(b);
+	put_u64(b, a->slot);
+	put_u64(b, a->version);
+	put_u64(b, a->moved);
+}
+
+int decode_alias(struct slice s, struct alias *ret)
+{
+	struct reader r = record_of(s);
+	struct alias a = { 0 };
+
+	a.slot = get_u32(&r);
+	a.version = get_u32(&r);
+	a.moved = get_u64(&r);
+	if (reader_end(&r) < 0)
+		return -EIO;
+	*ret = a;
+	return 0;
+}
+
+void encode_version_note(struct buf *b, const struct version_note *n)
+{
+	record_begin(b);
+	put_u64(b, n->next_slot);
+	put_str(b, n->description);
+}
+
+int decode_version_note(struct slice s, struct version_note *ret)
+{
+	struct reader r = record_of(s);
+	struct version_note n = { 0 };
+
+	n.next_slot = get_u32(&r);
+	n.description = get_str(&r);
+	if (reader_end(&r) < 0) {
+		version_note_release(&n);
+		return -EIO;
+	}
+	*ret = n;
 	return 0;
 }
 
@@ -337,17 +393,17 @@ int decode_run(struct slice s, struct run *ret)
 	return 0;
 }
 
-void encode_run_tag(struct buf *b, const struct run_tag *t)
+void encode_tag(struct buf *b, const struct tag *t)
 {
 	record_begin(b);
 	put_u64(b, t->slot);
 	put_u64(b, t->created);
 }
 
-int decode_run_tag(struct slice s, struct run_tag *ret)
+int decode_tag(struct slice s, struct tag *ret)
 {
 	struct reader r = record_of(s);
-	struct run_tag t = { 0 };
+	struct tag t = { 0 };
 
 	t.slot = get_u32(&r);
 	t.created = get_u64(&r);

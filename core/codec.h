@@ -9,9 +9,21 @@
  *   I <kind:1>                the next free id of a kind
  *   c <name>                  -> collection id
  *   C <collection:4>          struct collection
- *   V <collection:4><number:4>  struct version
+ *   V <collection:4><number:4>  struct version, live
+ *   X <collection:4><number:4>  the same, removed: in the trash
+ *   G <collection:4><number:4>  the same, purged: its bytes are gone, node and edges stay
  *   v <version:4>             -> collection, number
- *   D <collection:4><digest>  -> number of the live version of that content
+ *   D <collection:4><digest>  -> number of the version of that content, live or in the trash
+ *   A <collection:4><alias>   struct alias                           (core/alias.h)
+ *   m <version:4><alias>      the same, from the version's side: nothing
+ *   W <version:4>             struct version_note: what is said of it  (core/version_note.h)
+ *   J <version:4>             text: its metadata.json
+ *   s <version:4><tag>        struct tag
+ *   K <version:4>             time of its last use by a run
+ *   O <version:4><slot:4>     struct reference_row: a link that leads out  (core/reference.h)
+ *   S <tag> 0 <kind:1><id:4>  it has the tag: a version or a run: nothing
+ *   Y <type> 0 <collection:4>  it is of the type: nothing
+ *   H <job type> 0 <run:4>    likewise
  *   r <name>                  -> run id
  *   R <run:4>                 struct run
  *   l <run:4>                 text: the last results of logging
@@ -20,7 +32,7 @@
  *   k <run:4><collection:4><alias>  -> version id that the run sees behind the alias (core/view.h)
  *   w <run:4><version:4>      -> first inode number of the version's files in the run's view
  *   j <run:4><what>           text: JSON that was written about the run  (core/run_note.h)
- *   g <run:4><tag>            struct run_tag
+ *   g <run:4><tag>            struct tag
  *   i <run:4><role>           struct input
  *   e <run:4><version:4>      struct edge: the run used the version
  *   u <version:4><run:4>      the same, from the version's side
@@ -40,6 +52,8 @@
  *   n <intent:8><part:4>      what the intent put or refers to
  *   x <page:8>, y <digest>    doomed: goes unless somebody refers to it  (core/reap.h)
  *   z <digest><generation:8>  size: bytes of a blob that is gone, to be removed
+ *   E <event:8>               struct event: a change that is in no journal yet  (core/event.h)
+ *   L <end:8>                 a line of the journal that ends before this offset (core/journal.h)
  *
  *   <digest><generation:8>    the bytes of a small blob              KV_PACK (blob_dir.c)
  */
@@ -75,6 +89,7 @@ static inline struct slice key_slice(const struct key *k)
 #define KEY(call) key_slice(&(const struct key[]){ key_##call }[0])
 
 enum referrer { REFERRER_PAGE, REFERRER_VERSION, REFERRER_INTENT };
+enum tagged { TAGGED_VERSION = 'v', TAGGED_RUN = 'r' };
 
 struct key key_store(const char *what);
 struct key key_next_id(uint8_t kind);
@@ -82,6 +97,18 @@ struct key key_collection_name(struct slice name);
 struct key key_collection(uint32_t collection);
 struct key key_version(uint32_t collection, uint32_t number);
 struct key key_version_id(uint32_t version);
+struct key key_removed(uint32_t collection, uint32_t number);
+struct key key_purged(uint32_t collection, uint32_t number);
+struct key key_alias(uint32_t collection, struct slice alias);
+struct key key_alias_of(uint32_t version, struct slice alias);
+struct key key_version_note(uint32_t version);
+struct key key_version_metadata(uint32_t version);
+struct key key_version_tag(uint32_t version, struct slice tag);
+struct key key_last_use(uint32_t version);
+struct key key_reference(uint32_t version, uint32_t slot);
+struct key key_tagged(struct slice tag, enum tagged kind, uint32_t id);
+struct key key_of_type(struct slice type, uint32_t collection);
+struct key key_of_job(struct slice job_type, uint32_t run);
 struct key key_equal(uint32_t collection, const struct digest *digest);
 struct key key_run_name(struct slice name);
 struct key key_run(uint32_t run);
@@ -112,10 +139,17 @@ struct key key_intent_part(uint64_t intent, uint32_t part);
 struct key key_doomed_page(uint64_t page);
 struct key key_doomed_blob(const struct digest *digest);
 struct key key_removed_blob(const struct blob_id *id);
+struct key key_event(uint64_t event);
+struct key key_journal(uint64_t end);
 
 /* What all keys of a kind, or of a kind and its first number, start with. */
 struct key key_prefix(char kind);
 struct key key_prefix_id(char kind, uint32_t id);
+/* S, Y, H: all that is under one name; or, as `from` of a scan, what comes after all of that. */
+struct key key_prefix_named(char kind, struct slice name);
+struct key key_after_named(char kind, struct slice name);
+/* The name in such a key. */
+struct slice key_named(struct slice key);
 struct key key_prefix_pins(uint32_t run, uint32_t collection);
 struct key key_prefix_page_refs(uint64_t page);
 struct key key_prefix_blob_refs(const struct digest *digest);
@@ -170,6 +204,7 @@ struct collection {
 	uint64_t created;
 	uint32_t next_number;
 	int64_t latest; /* the number `latest` names; -1: none */
+	uint32_t next_slot; /* numbers aliases, for their inode numbers; from 1 */
 };
 
 struct version {
@@ -191,6 +226,21 @@ struct version {
 	uint64_t created;
 	uint64_t sequence; /* of its commit */
 	struct timespec mtime; /* of the draft's top directory, or file */
+	uint64_t removed; /* time; 0: live */
+	uint64_t purged;  /* time; 0: its bytes are there */
+};
+
+/* A movable name of a version. */
+struct alias {
+	uint32_t slot;
+	uint32_t version;
+	uint64_t moved; /* time */
+};
+
+/* What people say of a version. */
+struct version_note {
+	uint32_t next_slot; /* numbers tags and references, for their inode numbers; from 1 */
+	char *description;
 };
 
 enum run_state { RUN_RUNNING, RUN_FINISHED, RUN_FAILED, RUN_CRASHED };
@@ -215,8 +265,8 @@ struct run {
 	char *reason;  /* why it is crashed; "" */
 };
 
-/* A tag of a run. */
-struct run_tag {
+/* A tag of a run or a version. */
+struct tag {
 	uint32_t slot;
 	uint64_t created;
 };
@@ -268,18 +318,23 @@ void collection_release(struct collection *c);
 void run_release(struct run *r);
 void input_release(struct input *i);
 void process_row_release(struct process_row *p);
+void version_note_release(struct version_note *n);
 
 void encode_collection(struct buf *b, const struct collection *c);
 int decode_collection(struct slice s, struct collection *ret);
 void encode_version(struct buf *b, const struct version *v);
 int decode_version(struct slice s, struct version *ret);
+void encode_alias(struct buf *b, const struct alias *a);
+int decode_alias(struct slice s, struct alias *ret);
+void encode_version_note(struct buf *b, const struct version_note *n);
+int decode_version_note(struct slice s, struct version_note *ret);
 /* Where a version is: collection and number. */
 void encode_place(struct buf *b, uint32_t collection, uint32_t number);
 int decode_place(struct slice s, uint32_t *ret_collection, uint32_t *ret_number);
 void encode_run(struct buf *b, const struct run *r);
 int decode_run(struct slice s, struct run *ret);
-void encode_run_tag(struct buf *b, const struct run_tag *t);
-int decode_run_tag(struct slice s, struct run_tag *ret);
+void encode_tag(struct buf *b, const struct tag *t);
+int decode_tag(struct slice s, struct tag *ret);
 void encode_input(struct buf *b, const struct input *i);
 int decode_input(struct slice s, struct input *ret);
 void encode_process_row(struct buf *b, const struct process_row *p);

@@ -107,6 +107,110 @@ struct key key_version(uint32_t collection, uint32_t number)
 	return key_pair('V', collection, number);
 }
 
+struct key key_removed(uint32_t collection, uint32_t number)
+{
+	return key_pair('X', collection, number);
+}
+
+struct key key_purged(uint32_t collection, uint32_t number)
+{
+	return key_pair('G', collection, number);
+}
+
+struct key key_alias(uint32_t collection, struct slice alias)
+{
+	return key_id_name('A', collection, alias);
+}
+
+struct key key_alias_of(uint32_t version, struct slice alias)
+{
+	return key_id_name('m', version, alias);
+}
+
+struct key key_version_note(uint32_t version)
+{
+	return key_id('W', version);
+}
+
+struct key key_version_metadata(uint32_t version)
+{
+	return key_id('J', version);
+}
+
+struct key key_version_tag(uint32_t version, struct slice tag)
+{
+	return key_id_name('s', version, tag);
+}
+
+struct key key_last_use(uint32_t version)
+{
+	return key_id('K', version);
+}
+
+struct key key_reference(uint32_t version, uint32_t slot)
+{
+	return key_pair('O', version, slot);
+}
+
+struct key key_prefix_named(char kind, struct slice name)
+{
+	struct key k = key_name(kind, name);
+
+	key_add_number(&k, 0, 1);
+	return k;
+}
+
+struct key key_after_named(char kind, struct slice name)
+{
+	struct key k = key_name(kind, name);
+
+	key_add_number(&k, 1, 1);
+	return k;
+}
+
+struct slice key_named(struct slice key)
+{
+	struct slice name = key_name_after(key, 1);
+	const char *end = memchr(name.data, '\0', name.len);
+
+	return end ? slice(name.data, (size_t)(end - (const char *)name.data)) : name;
+}
+
+struct key key_tagged(struct slice tag, enum tagged kind, uint32_t id)
+{
+	struct key k = key_prefix_named('S', tag);
+
+	key_add_number(&k, kind, 1);
+	key_add_number(&k, id, 4);
+	return k;
+}
+
+struct key key_of_type(struct slice type, uint32_t collection)
+{
+	struct key k = key_prefix_named('Y', type);
+
+	key_add_number(&k, collection, 4);
+	return k;
+}
+
+struct key key_of_job(struct slice job_type, uint32_t run)
+{
+	struct key k = key_prefix_named('H', job_type);
+
+	key_add_number(&k, run, 4);
+	return k;
+}
+
+struct key key_event(uint64_t event)
+{
+	return key_wide('E', event);
+}
+
+struct key key_journal(uint64_t end)
+{
+	return key_wide('L', end);
+}
+
 struct key key_version_id(uint32_t version)
 {
 	return key_id('v', version);

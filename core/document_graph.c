@@ -58,7 +58,7 @@ static int run_node(struct writer *w, size_t i, json_t **ret)
 {
 	AUTO(run_release) struct run run = { 0 };
 	AUTO(buf_release) struct buf tag = BUF_INIT;
-	struct run_tag row;
+	struct tag row;
 	json_t *item, *tags = json_array();
 	int err = run_get(w->store, w->graph->nodes[i].node.id, &run);
 

@@ -152,7 +152,7 @@ static json_t *run_tags_facet(const struct writer *w, const struct run *run,
 {
 	AUTO(buf_release) struct buf name = BUF_INIT;
 	json_t *tags = json_array();
-	struct run_tag tag;
+	struct tag tag;
 
 	add_tag(tags, "run", run->name, "lineagefs");
 	if (launch->dirty == LAUNCH_DIRTY)

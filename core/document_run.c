@@ -146,7 +146,7 @@ static json_t *tags_of(struct store *store, uint32_t run)
 {
 	AUTO(buf_release) struct buf name = BUF_INIT;
 	json_t *list = json_array();
-	struct run_tag tag;
+	struct tag tag;
 
 	while (run_tag_next(store, run, buf_slice(&name), &tag, &name) > 0)
 		json_array_append_new(list, json_string(buf_str(&name)));

@@ -285,6 +285,10 @@ int lineage_graph_build(struct store *store, size_t bytes_max, struct lineage_gr
 	if (err == 0)
 		err = scan_kind(txn, &b, 'V', add_version);
 	if (err == 0)
+		err = scan_kind(txn, &b, 'X', add_version);
+	if (err == 0)
+		err = scan_kind(txn, &b, 'G', add_version);
+	if (err == 0)
 		err = scan_kind(txn, &b, 'e', add_use);
 	if (err == 0)
 		err = scan_kind(txn, &b, 'f', add_peek);

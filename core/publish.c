@@ -229,6 +229,7 @@ static int collection_for(struct kv_txn *txn, const struct publishing *p, const 
 		.mode = run->mode,
 		.created = store_now(),
 		.latest = -1,
+		.next_slot = 1,
 	};
 	return collection_add(txn, ret);
 }

@@ -81,7 +81,7 @@ static int add_tag_body(struct kv_txn *txn, void *arg)
 	const struct note *note = arg;
 	AUTO(buf_release) struct buf b = BUF_INIT;
 	AUTO(run_release) struct run run = { 0 };
-	struct run_tag tag = { .created = store_now() };
+	struct tag tag = { .created = store_now() };
 	int err = run_read(txn, note->id, &run);
 
 	if (err == 0)
@@ -89,7 +89,7 @@ static int add_tag_body(struct kv_txn *txn, void *arg)
 	if (err != 0)
 		return err < 0 ? err : -EEXIST;
 	tag.slot = run.next_slot++;
-	encode_run_tag(&b, &tag);
+	encode_tag(&b, &tag);
 	err = kv_put(txn, KV_META, KEY(run_tag(note->id, note->text)), buf_slice(&b));
 	return err < 0 ? err : run_write(txn, &run);
 }
@@ -122,17 +122,17 @@ int run_tag_remove(struct store *store, uint32_t id, struct slice tag)
 	return kv_update(store->kv, KV_DURABLE, remove_tag_body, &note);
 }
 
-int run_tag_find(struct store *store, uint32_t id, struct slice tag, struct run_tag *ret)
+int run_tag_find(struct store *store, uint32_t id, struct slice tag, struct tag *ret)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
 	int err = -ENOENT;
 
 	if (name_valid(tag))
 		err = kv_get_one(store->kv, KV_META, KEY(run_tag(id, tag)), &b);
-	return err < 0 ? err : decode_run_tag(buf_slice(&b), ret);
+	return err < 0 ? err : decode_tag(buf_slice(&b), ret);
 }
 
-int run_tag_next(struct store *store, uint32_t id, struct slice after, struct run_tag *ret,
+int run_tag_next(struct store *store, uint32_t id, struct slice after, struct tag *ret,
 		 struct buf *ret_name)
 {
 	AUTO(kv_abortp) struct kv_txn *txn = NULL;
@@ -144,5 +144,5 @@ int run_tag_next(struct store *store, uint32_t id, struct slice after, struct ru
 				      ret_name, &value);
 	if (more <= 0)
 		return more;
-	return decode_run_tag(buf_slice(&value), ret) < 0 ? -EIO : 1;
+	return decode_tag(buf_slice(&value), ret) < 0 ? -EIO : 1;
 }

@@ -22,9 +22,9 @@ int run_json_write(struct store *store, uint32_t id, enum run_json which, struct
 /* -EINVAL bad name, -EEXIST. Tags come and go also after the end. */
 int run_tag_add(struct store *store, uint32_t id, struct slice tag);
 int run_tag_remove(struct store *store, uint32_t id, struct slice tag); /* -ENOENT */
-int run_tag_find(struct store *store, uint32_t id, struct slice tag, struct run_tag *ret);
+int run_tag_find(struct store *store, uint32_t id, struct slice tag, struct tag *ret);
 /* The first tag greater than after: 1, 0, -errno. */
-int run_tag_next(struct store *store, uint32_t id, struct slice after, struct run_tag *ret,
+int run_tag_next(struct store *store, uint32_t id, struct slice after, struct tag *ret,
 		 struct buf *ret_name);
 
 #endif

@@ -18,14 +18,14 @@
 
 #include <stdatomic.h>
 
-#define STORE_SCHEMA 2
+#define STORE_SCHEMA 3
 #define STORE_ID_SIZE 33 /* hexadecimal digits, terminated */
 
 /*
  * Kinds of ids; each counts up from 1 (commit sequences and inode ranges too), none is used twice.
  */
 enum store_id { ID_COLLECTION, ID_VERSION, ID_RUN, ID_PAGE, ID_BLOB, ID_INTENT, ID_CONTENT_INO,
-		ID_SEQUENCE, ID_KINDS };
+		ID_SEQUENCE, ID_EVENT, ID_KINDS };
 
 struct store_options {
 	size_t cache_bytes;
@@ -41,6 +41,7 @@ struct watch;
 struct callers;
 struct observer;
 struct lineage;
+struct journal;
 
 struct store {
 	struct kv *kv;
@@ -61,6 +62,8 @@ struct store {
 	struct callers *callers;   /* core/caller.h */
 	struct observer *observer; /* core/observe.h */
 	struct lineage *lineage;   /* core/lineage.h */
+	struct journal *journal;   /* core/journal.h */
+	atomic_bool events_put;	   /* since the journal looked (core/event.h) */
 
 	/* Runs whose edges changed since somebody asked (core/edge.h). */
 	struct store_changes {

@@ -109,8 +109,11 @@ static void text_release(struct handle *h)
 {
 	struct text_handle *t = container_of(h, struct text_handle, handle);
 
-	if (t->truncated)
+	if (t->truncated) {
+		ACTING_FOR(&t->opener);
+
 		accept_text(t, &t->opener, slice("", 0));
+	}
 	buf_release(&t->text);
 	pthread_mutex_destroy(&t->lock);
 	free(t);

@@ -143,7 +143,7 @@ static void tag_node(uint32_t run, uint32_t slot, const char *name, struct node 
 int run_tags_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 		  const char *child, struct node *ret)
 {
-	struct run_tag tag;
+	struct tag tag;
 	int err = run_tag_find(vfs->store, dir->a, slice_str(child), &tag);
 
 	(void)call;
@@ -155,7 +155,7 @@ int run_tags_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir
 int run_tags_next(struct vfs *vfs, struct node *dir, const char *after, struct buf *ret_name,
 		  struct node *ret)
 {
-	struct run_tag tag;
+	struct tag tag;
 	int more = run_tag_next(vfs->store, dir->a, slice_str(after), &tag, ret_name);
 
 	if (more > 0)
@@ -165,7 +165,7 @@ int run_tags_next(struct vfs *vfs, struct node *dir, const char *after, struct b
 
 int run_tag_attr(struct vfs *vfs, struct node *node, struct stat *st)
 {
-	struct run_tag tag;
+	struct tag tag;
 	int err = note_attr(vfs, node, 0666, st);
 
 	if (err == 0 && run_tag_find(vfs->store, node->a, slice_str(node->name), &tag) == 0)

@@ -41,6 +41,20 @@ enum ino_class {
 	INO_VIEW_SUMS,	     /* run, version */
 	INO_DRAFT_LATE, /* a counter: the backing inode's number was taken */
 	INO_RUN_TAG,	/* run, slot of the tag */
+	INO_VERSION_TAG, /* version, slot of the tag */
+	INO_ALIAS,	 /* collection, slot of the alias */
+	INO_VIEW_ALIAS_FIRST, /* run, collection, alias: see kind_view.c; three classes */
+	INO_VIEW_ALIAS_LAST = INO_VIEW_ALIAS_FIRST + 2,
+	INO_BESIDE,	 /* a counter: a file in memory beside a text */
+	INO_BY_TYPE,	 /* /types/<type>: see kind_index.c */
+	INO_TYPED,	 /* collection */
+	INO_BY_JOB,
+	INO_WITH_JOB,	 /* run */
+	INO_BY_TAG,
+	INO_TAGGED_VERSION, /* version, slot of its tag */
+	INO_TAGGED_RUN,	 /* run, slot of its tag */
+	INO_BY_DIGEST,
+	INO_WITH_DIGEST,
 };
 
 #define INO_ID_BITS 29

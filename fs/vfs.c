@@ -292,6 +292,7 @@ static int set_text_attr(struct vfs *vfs, const struct vfs_call *call, struct no
 int vfs_setattr(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, struct handle *handle,
 		const struct stat *set, unsigned what, struct stat *ret, double *ret_ttl)
 {
+	ACTING_FOR(call);
 	USE(use, vfs, ino);
 	int err;
 
@@ -306,6 +307,7 @@ int vfs_setattr(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, stru
 
 int vfs_readlink(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, struct buf *ret)
 {
+	ACTING_FOR(call);
 	USE(use, vfs, ino);
 	struct vfs_call follow = *call;
 
@@ -340,6 +342,7 @@ static int enter_if(struct vfs *vfs, const struct vfs_call *call, int err, struc
 int vfs_mknod(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, const char *name,
 	      mode_t mode, dev_t rdev, struct vfs_entry *ret)
 {
+	ACTING_FOR(call);
 	USE(dir, vfs, parent);
 	struct node spec;
 
@@ -357,6 +360,7 @@ int vfs_mknod(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, con
 int vfs_mkdir(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, const char *name,
 	      mode_t mode, struct vfs_entry *ret)
 {
+	ACTING_FOR(call);
 	USE(dir, vfs, parent);
 	struct node spec;
 
@@ -371,6 +375,7 @@ int vfs_mkdir(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, con
 int vfs_symlink(struct vfs *vfs, const struct vfs_call *call, const char *target, uint64_t parent,
 		const char *name, struct vfs_entry *ret)
 {
+	ACTING_FOR(call);
 	USE(dir, vfs, parent);
 	struct node spec;
 
@@ -386,6 +391,7 @@ int vfs_symlink(struct vfs *vfs, const struct vfs_call *call, const char *target
 int vfs_link(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, uint64_t parent,
 	     const char *name, struct vfs_entry *ret)
 {
+	ACTING_FOR(call);
 	USE(dir, vfs, parent);
 	USE(use, vfs, ino);
 	int err;
@@ -404,6 +410,7 @@ int vfs_link(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, uint64_
 static int remove_name(struct vfs *vfs, const struct vfs_call *call, uint64_t parent,
 		       const char *name, bool directory)
 {
+	ACTING_FOR(call);
 	USE(dir, vfs, parent);
 	int (*hook)(struct vfs *, const struct vfs_call *, struct node *, const char *);
 
@@ -428,6 +435,7 @@ int vfs_rmdir(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, con
 int vfs_rename(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, const char *name,
 	       uint64_t new_parent, const char *new_name, unsigned flags)
 {
+	ACTING_FOR(call);
 	USE(dir, vfs, parent);
 	USE(to, vfs, new_parent);
 
@@ -445,6 +453,7 @@ int vfs_rename(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, co
 int vfs_create(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, const char *name,
 	       mode_t mode, int flags, struct vfs_entry *ret, struct vfs_open *ret_open)
 {
+	ACTING_FOR(call);
 	USE(dir, vfs, parent);
 	struct vfs_open open = { 0 };
 	struct node *node;
@@ -471,6 +480,7 @@ int vfs_create(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, co
 int vfs_open(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, int flags,
 	     struct vfs_open *ret)
 {
+	ACTING_FOR(call);
 	USE(use, vfs, ino);
 	int err;
 
@@ -500,11 +510,13 @@ bool vfs_write_is_slow(const struct handle *handle)
 ssize_t vfs_write(struct handle *handle, const struct vfs_call *call, const void *from, size_t len,
 		  off_t offset)
 {
+	ACTING_FOR(call);
 	return handle->ops->write ? handle->ops->write(handle, call, from, len, offset) : -EBADF;
 }
 
 int vfs_flush(struct handle *handle, const struct vfs_call *call)
 {
+	ACTING_FOR(call);
 	return handle->ops->flush ? handle->ops->flush(handle, call) : 0;
 }
 

@@ -5,6 +5,7 @@
 #define FS_VFS_PRIVATE_H
 
 #include "core/caller.h"
+#include "core/event.h"
 #include "handle.h"
 #include "node.h"
 #include "vfs.h"
@@ -35,6 +36,24 @@ struct vfs {
 	uid_t owner; /* who runs the daemon: owns what nobody else does */
 	gid_t owner_group;
 };
+
+/* While the guard lives, what this thread changes is the caller's doing. */
+struct acting {
+	struct actor before;
+};
+
+static inline struct acting acting_begin(const struct vfs_call *call)
+{
+	return (struct acting){ actor_set((struct actor){ call->uid, call->pid }) };
+}
+
+static inline void acting_end(struct acting *a)
+{
+	actor_set(a->before);
+}
+
+#define ACTING_FOR(call)                                                                 \
+	__attribute__((unused)) AUTO(acting_end) struct acting acting_ = acting_begin(call)
 
 /* The caller as core knows it. */
 struct cred vfs_cred(const struct vfs_call *call);

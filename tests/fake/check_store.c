@@ -171,12 +171,12 @@ static void check_slots(struct check *c, const struct run *run)
 		while (scan && kv_next(scan, &key, &value) > 0) {
 			AUTO(input_release) struct input input = { 0 };
 			struct draft draft = { 0 };
-			struct run_tag tag = { 0 };
+			struct tag tag = { 0 };
 			uint32_t slot;
 
 			if (kinds[i] == 'i' ? decode_input(value, &input) :
 			    kinds[i] == 'd' ? decode_draft(value, &draft) :
-					      decode_run_tag(value, &tag))
+					      decode_tag(value, &tag))
 				continue;
 			slot = kinds[i] == 'i' ? input.slot :
 			       kinds[i] == 'd' ? draft.slot : tag.slot;
@@ -391,10 +391,10 @@ static void check_unseen(struct check *c, struct slice key, struct slice value)
 
 static void check_run_tag(struct check *c, struct slice key, struct slice value)
 {
-	struct run_tag tag;
+	struct tag tag;
 
 	check_of_run(c, key, value);
-	if (decode_run_tag(value, &tag) < 0)
+	if (decode_tag(value, &tag) < 0)
 		wrong(c, "a tag of run %u cannot be read", key_u32_at(key, 1));
 }
 
@@ -423,6 +423,20 @@ static row_check *const rows[256] = {
 	['c'] = check_collection_name,
 	['C'] = check_collection,
 	['V'] = check_version,
+	['X'] = check_version,
+	['G'] = check_version,
+	['A'] = check_nothing,
+	['m'] = check_nothing,
+	['W'] = check_nothing,
+	['J'] = check_nothing,
+	['s'] = check_nothing,
+	['K'] = check_nothing,
+	['O'] = check_nothing,
+	['S'] = check_nothing,
+	['Y'] = check_nothing,
+	['H'] = check_nothing,
+	['E'] = check_nothing,
+	['L'] = check_nothing,
 	['v'] = check_version_id,
 	['D'] = check_equal,
 	['r'] = check_run_name,

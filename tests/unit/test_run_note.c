@@ -59,7 +59,7 @@ static void tags_come_and_go(void **state)
 	AUTO(buf_release) struct buf name = BUF_INIT;
 	struct place *place = *state;
 	uint32_t id = make_run(place, "r");
-	struct run_tag one, two;
+	struct tag one, two;
 
 	assert_int_equal(run_tag_add(place->store, id, slice_str("b")), 0);
 	assert_int_equal(run_tag_add(place->store, id, slice_str("a")), 0);
