@@ -163,6 +163,7 @@ static void write_edges(struct writer *w)
 		add_text(item, "from", w->names[e->from]);
 		add_text(item, "to", w->names[e->to]);
 		add_text(item, "kind", edge_words[e->kind]);
+		json_object_set_new(item, "seq", json_number(e->sequence));
 		if (e->kind == GRAPH_USED)
 			json_object_set_new(item, "roles",
 					    json_roles(w->store, w->graph->nodes[e->to].node.id,

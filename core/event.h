@@ -20,7 +20,7 @@ enum event_kind {
 	EVENT_INPUT,	     /* how: declared or observed, role */
 	EVENT_INPUT_REMOVED, /* role */
 	EVENT_PEEKED,	     /* of: the run whose draft was read */
-	EVENT_ALIAS,	     /* alias, from and to: versions, one of them missing at its start and end */
+	EVENT_ALIAS,	     /* alias, from and to: versions; no from: made, no to: removed */
 	EVENT_TAGGED,	     /* tag */
 	EVENT_UNTAGGED,	     /* tag */
 	EVENT_TEXT,	     /* what: description, metadata.json, ...; from and to: digests */

@@ -3,18 +3,12 @@
 #include "artifact.h"
 #include "run.h"
 
-/* An edge with what the levels need. */
-struct dated {
-	uint64_t sequence;
-	struct graph_edge edge;
-};
-
 struct collecting {
 	struct store *store;
 	struct graph *graph;
 	uint32_t *runs, *versions; /* sorted */
 	size_t run_count, version_count, run_cap, version_cap;
-	struct dated *edges;
+	struct graph_edge *edges;
 	size_t edge_count, edge_cap;
 };
 
@@ -175,17 +169,16 @@ static int add_edges(struct collecting *c, uint32_t run_place, enum edge_side si
 	while ((more = edge_next(c->store->kv, side, run, to, &to, &edge)) > 0) {
 		int64_t other = place_of(c, kind, to);
 		bool away = side == EDGE_RUN_LOGGED;
-		struct dated dated = { .sequence = edge.sequence };
 
 		if (other < 0)
 			continue;
-		dated.edge = (struct graph_edge){
+		c->edges = xgrow(c->edges, &c->edge_cap, c->edge_count + 1, sizeof(*c->edges));
+		c->edges[c->edge_count++] = (struct graph_edge){
 			.kind = kind_of(side, &edge),
 			.from = away ? run_place : (uint32_t)other,
 			.to = away ? (uint32_t)other : run_place,
+			.sequence = edge.sequence,
 		};
-		c->edges = xgrow(c->edges, &c->edge_cap, c->edge_count + 1, sizeof(*c->edges));
-		c->edges[c->edge_count++] = dated;
 	}
 	return more;
 }
@@ -206,7 +199,8 @@ static int collect_edges(struct collecting *c)
 
 static int by_sequence(const void *a, const void *b)
 {
-	uint64_t x = ((const struct dated *)a)->sequence, y = ((const struct dated *)b)->sequence;
+	uint64_t x = ((const struct graph_edge *)a)->sequence,
+		 y = ((const struct graph_edge *)b)->sequence;
 
 	return (x > y) - (x < y);
 }
@@ -219,7 +213,7 @@ static void set_levels(struct collecting *c)
 	autofree bool *settled = xcalloc(c->run_count + 1, sizeof(*settled));
 
 	for (size_t i = 0; i < c->edge_count; i++) {
-		const struct graph_edge *e = &c->edges[i].edge;
+		const struct graph_edge *e = &c->edges[i];
 
 		switch (e->kind) {
 		case GRAPH_USED:
@@ -250,10 +244,8 @@ static void make_edges(struct collecting *c)
 	if (c->edge_count)
 		qsort(c->edges, c->edge_count, sizeof(*c->edges), by_sequence);
 	set_levels(c);
-	g->edges = xcalloc(c->edge_count ? c->edge_count : 1, sizeof(*g->edges));
+	g->edges = steal(c->edges);
 	g->edge_count = c->edge_count;
-	for (size_t i = 0; i < c->edge_count; i++)
-		g->edges[i] = c->edges[i].edge;
 }
 
 int graph_collect(struct store *store, const struct lineage_node *of, struct graph *ret)

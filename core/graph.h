@@ -27,12 +27,13 @@ struct graph_node {
 struct graph_edge {
 	enum graph_edge_kind kind;
 	uint32_t from, to; /* places in nodes */
+	uint64_t sequence; /* of the commit of the first use, or of the logging */
 };
 
 struct graph {
 	struct graph_node *nodes; /* runs by id, then versions by id */
 	size_t node_count, run_count;
-	struct graph_edge *edges;
+	struct graph_edge *edges; /* in the order of their commits */
 	size_t edge_count;
 	bool truncated; /* there are more nodes than the option `document_nodes` allows */
 };
