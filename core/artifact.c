@@ -1,11 +1,10 @@
 #include "artifact.h"
 
 #include "log.h"
+#include "text.h"
 #include "tree.h"
 
 #include <stdio.h>
-
-#define DESCRIPTION_MAX (64u << 10)
 
 bool cred_may(const struct cred *cred, uid_t uid, gid_t gid, mode_t mode, unsigned wanted)
 {
@@ -160,6 +159,8 @@ static int remove_body(struct kv_txn *txn, void *arg)
 	if (c.next_number > 0)
 		return -ENOTEMPTY;
 	err = kv_del(txn, KV_META, KEY(collection_name(*name)));
+	if (err == 0 && c.type[0])
+		err = kv_del(txn, KV_META, KEY(of_type(slice_str(c.type), id)));
 	return err < 0 ? err : kv_del(txn, KV_META, KEY(collection(id)));
 }
 
@@ -168,10 +169,87 @@ int collection_remove(struct store *store, struct slice name)
 	return name_valid(name) ? kv_update(store->kv, KV_DURABLE, remove_body, &name) : -ENOENT;
 }
 
-struct collection_change {
+int collection_put_type(struct kv_txn *txn, struct store *store, struct collection *c,
+			struct slice type, const char *run)
+{
+	struct slice old = slice_str(c->type);
+	struct text_change change = { .what = "type", .run = run, .object = c->name,
+				      .from = old, .to = type };
+	int err = 0;
+
+	if (slice_equal(old, type))
+		return 0;
+	if (old.len)
+		err = kv_del(txn, KV_META, KEY(of_type(old, c->id)));
+	if (err == 0 && type.len)
+		err = kv_put(txn, KV_META, KEY(of_type(type, c->id)), slice("", 0));
+	if (err == 0)
+		err = text_changed(txn, store, &change);
+	if (err < 0)
+		return err;
+	free(c->type);
+	c->type = xstrndup(type.data, type.len);
+	return 0;
+}
+
+static int put_description(struct kv_txn *txn, struct store *store, struct collection *c,
+			   struct slice text)
+{
+	struct text_change change = { .what = "description", .object = c->name,
+				      .from = slice_str(c->description), .to = text };
+	int err;
+
+	if (slice_equal(change.from, text))
+		return 0;
+	err = text_changed(txn, store, &change);
+	if (err < 0)
+		return err;
+	free(c->description);
+	c->description = xstrndup(text.data, text.len);
+	return 0;
+}
+
+struct collection_saying {
+	struct store *store;
 	uint32_t id;
 	enum collection_text which;
-	struct slice text; /* data NULL: change the owner instead */
+	struct slice text;
+};
+
+static int say_body(struct kv_txn *txn, void *arg)
+{
+	const struct collection_saying *say = arg;
+	AUTO(collection_release) struct collection c = { 0 };
+	int err = collection_read(txn, say->id, &c);
+
+	if (err < 0)
+		return err;
+	err = say->which == COLLECTION_TYPE ?
+		      collection_put_type(txn, say->store, &c, say->text, NULL) :
+		      put_description(txn, say->store, &c, say->text);
+	return err < 0 ? err : collection_write(txn, &c);
+}
+
+int collection_set_text(struct store *store, uint32_t id, enum collection_text which,
+			struct slice text)
+{
+	struct collection_saying say = { store, id, which, { 0 } };
+	const char *p = text.data;
+
+	if (text.len > 0 && p[text.len - 1] == '\n')
+		text.len--;
+	if (text.len > TEXT_NOTE_MAX)
+		return -EFBIG;
+	if (memchr(text.len ? p : "", '\0', text.len))
+		return -EINVAL;
+	if (which == COLLECTION_TYPE && text.len > 0 && !name_valid(text))
+		return -EINVAL;
+	say.text = text.len ? text : slice("", 0);
+	return kv_update(store->kv, KV_DURABLE, say_body, &say);
+}
+
+struct collection_change {
+	uint32_t id;
 	uid_t uid;
 	gid_t gid;
 	mode_t mode;
@@ -185,35 +263,10 @@ static int change_body(struct kv_txn *txn, void *arg)
 
 	if (err < 0)
 		return err;
-	if (change->text.data) {
-		char **text = change->which == COLLECTION_TYPE ? &c.type : &c.description;
-
-		free(*text);
-		*text = xstrndup(change->text.data, change->text.len);
-	} else {
-		c.uid = change->uid == (uid_t)-1 ? c.uid : change->uid;
-		c.gid = change->gid == (gid_t)-1 ? c.gid : change->gid;
-		c.mode = change->mode == (mode_t)-1 ? c.mode : change->mode & 0777;
-	}
+	c.uid = change->uid == (uid_t)-1 ? c.uid : change->uid;
+	c.gid = change->gid == (gid_t)-1 ? c.gid : change->gid;
+	c.mode = change->mode == (mode_t)-1 ? c.mode : change->mode & 0777;
 	return collection_write(txn, &c);
-}
-
-int collection_set_text(struct store *store, uint32_t id, enum collection_text which,
-			struct slice text)
-{
-	struct collection_change change = { .id = id, .which = which };
-	const char *p = text.data;
-
-	if (text.len > 0 && p[text.len - 1] == '\n')
-		text.len--;
-	if (text.len > DESCRIPTION_MAX)
-		return -EFBIG;
-	if (memchr(text.len ? p : "", '\0', text.len))
-		return -EINVAL;
-	if (which == COLLECTION_TYPE && text.len > 0 && !name_valid(text))
-		return -EINVAL;
-	change.text = text.len ? text : slice("", 0);
-	return kv_update(store->kv, KV_DURABLE, change_body, &change);
 }
 
 int collection_set_owner(struct store *store, uint32_t id, uid_t uid, gid_t gid, mode_t mode)

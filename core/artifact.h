@@ -48,6 +48,12 @@ int collection_read(struct kv_txn *txn, uint32_t id, struct collection *ret);
 int collection_write(struct kv_txn *txn, const struct collection *c);
 /* Adds a new collection; -EEXIST. */
 int collection_add(struct kv_txn *txn, const struct collection *c);
+/*
+ * Sets the type in c, which is yet to be written, with the row that finds the collection by it, and
+ * the event: run is who logs, or NULL. type is a name, or empty.
+ */
+int collection_put_type(struct kv_txn *txn, struct store *store, struct collection *c,
+			struct slice type, const char *run);
 
 /* By its number only a live version is found, by its id or label also one that was removed. */
 int version_get(struct store *store, uint32_t collection, uint32_t number, struct version *ret);

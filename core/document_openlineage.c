@@ -364,7 +364,7 @@ static int write_event(struct writer *w, const struct event *event)
 	int err = run_get(w->store, w->graph->nodes[event->run].node.id, &run);
 
 	if (err == 0)
-		err = run_json_read(w->store, run.id, RUN_METADATA, &metadata);
+		err = run_text_read(w->store, run.id, RUN_METADATA, &metadata);
 	/* It goes on or was resumed meanwhile: then its end is not to be told of. */
 	if (err == 0 && event->end && run.state == RUN_RUNNING)
 		err = -ENOENT;

@@ -167,7 +167,7 @@ static void add_launch(json_t *root, struct store *store, uint32_t run)
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	json_t *metadata = NULL;
 
-	if (run_json_read(store, run, RUN_METADATA, &text) == 0 && text.len > 0)
+	if (run_text_read(store, run, RUN_METADATA, &text) == 0 && text.len > 0)
 		metadata = json_loadb(text.data, text.len, 0, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
 		json_t *value = json_object_get(metadata, fields[i]);

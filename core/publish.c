@@ -234,7 +234,7 @@ static int collection_for(struct kv_txn *txn, const struct publishing *p, const 
 	return collection_add(txn, ret);
 }
 
-static int set_type(struct publishing *p, struct collection *c)
+static int set_type(struct kv_txn *txn, struct publishing *p, struct collection *c)
 {
 	struct slice type = p->request->type;
 
@@ -246,9 +246,7 @@ static int set_type(struct publishing *p, struct collection *c)
 			   (const char *)type.data);
 		return -EINVAL;
 	}
-	free(c->type);
-	c->type = xstrndup(type.data, type.len);
-	return 0;
+	return collection_put_type(txn, p->store, c, type, p->run.name);
 }
 
 /* The live version of equal content that the run may read: 1, 0 or -errno. */
@@ -356,7 +354,7 @@ static int publish_draft(struct kv_txn *txn, struct publishing *p, struct prepar
 		err = -EACCES;
 	}
 	if (err == 0)
-		err = set_type(p, &c);
+		err = set_type(txn, p, &c);
 	if (err < 0)
 		return err;
 	equal = find_equal(txn, p, d, &c, &v);

@@ -194,7 +194,7 @@ int rerun_script(struct store *store, const struct run *run, struct buf *ret)
 {
 	AUTO(buf_release) struct buf metadata = BUF_INIT;
 	AUTO(launch_release) struct launch l = { 0 };
-	int err = run_json_read(store, run->id, RUN_METADATA, &metadata);
+	int err = run_text_read(store, run->id, RUN_METADATA, &metadata);
 
 	if (err < 0)
 		return err;

@@ -202,8 +202,14 @@ static int remove_rows(struct kv_txn *txn, uint32_t id)
 		struct slice key, value;
 
 		more = kv_scan(txn, KV_META, key_slice(&prefix), slice("", 0), &scan);
-		while (more >= 0 && (more = kv_next(scan, &key, &value)) > 0)
-			more = kv_del(txn, KV_META, key);
+		while (more >= 0 && (more = kv_next(scan, &key, &value)) > 0) {
+			if (kinds[i] == 'g')
+				more = kv_del(txn, KV_META,
+					      KEY(tagged(key_name_after(key, prefix.len),
+							 TAGGED_RUN, id)));
+			if (more >= 0)
+				more = kv_del(txn, KV_META, key);
+		}
 	}
 	return more;
 }
@@ -232,6 +238,8 @@ static int remove_body(struct kv_txn *txn, void *arg)
 		err = kv_del(txn, KV_META, KEY(run(r->id)));
 	if (err == 0)
 		err = kv_del(txn, KV_META, KEY(run_log(r->id)));
+	if (err == 0 && run.job_type[0])
+		err = kv_del(txn, KV_META, KEY(of_job(slice_str(run.job_type), r->id)));
 	return err < 0 ? err : remove_rows(txn, r->id);
 }
 

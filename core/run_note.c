@@ -1,12 +1,23 @@
 #include "run_note.h"
 
-static const char *const json_keys[] = { [RUN_CONFIG] = "config", [RUN_METADATA] = "metadata" };
+#include "text.h"
+
+static const struct {
+	const char *key, *file;
+	bool note;	    /* any text, not JSON */
+	bool until_the_end; /* of the run: written later it would not be true */
+} texts[] = {
+	[RUN_CONFIG] = { "config", "config.json", false, true },
+	[RUN_METADATA] = { "metadata", "metadata.json", false, true },
+	[RUN_SUMMARY] = { "summary", "summary.json", false, false },
+	[RUN_NOTES] = { "notes", "notes", true, false },
+};
 
 struct note {
 	struct store *store;
 	uint32_t id;
 	struct slice text; /* or a tag */
-	enum run_json which;
+	enum run_text which;
 };
 
 static bool is_blank(char c)
@@ -18,8 +29,21 @@ static int job_type_body(struct kv_txn *txn, void *arg)
 {
 	const struct note *note = arg;
 	AUTO(run_release) struct run run = { 0 };
+	struct slice old;
 	int err = run_read(txn, note->id, &run);
 
+	if (err < 0)
+		return err;
+	old = slice_str(run.job_type);
+	if (slice_equal(old, note->text))
+		return 0;
+	if (old.len)
+		err = kv_del(txn, KV_META, KEY(of_job(old, run.id)));
+	if (err == 0 && note->text.len)
+		err = kv_put(txn, KV_META, KEY(of_job(note->text, run.id)), slice("", 0));
+	if (err == 0)
+		err = text_changed(txn, note->store, &(struct text_change){
+			.what = "job_type", .run = run.name, .from = old, .to = note->text });
 	if (err < 0)
 		return err;
 	free(run.job_type);
@@ -44,36 +68,63 @@ int run_set_job_type(struct store *store, uint32_t id, struct slice text)
 	return kv_update(store->kv, KV_DURABLE, job_type_body, &note);
 }
 
-int run_json_read(struct store *store, uint32_t id, enum run_json which, struct buf *ret)
+static struct key key_of(uint32_t run, enum run_text which)
+{
+	return key_run_json(run, slice_str(texts[which].key));
+}
+
+int run_text_read(struct store *store, uint32_t id, enum run_text which, struct buf *ret)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
-	int err = kv_get_one(store->kv, KV_META, KEY(run_json(id, slice_str(json_keys[which]))),
-			     &b);
+	struct key key = key_of(id, which);
+	int err = kv_get_one(store->kv, KV_META, key_slice(&key), &b);
 
 	if (err == 0)
 		buf_add_slice(ret, buf_slice(&b));
 	return err == -ENOENT ? 0 : err;
 }
 
-static int json_body(struct kv_txn *txn, void *arg)
+static int text_body(struct kv_txn *txn, void *arg)
 {
 	const struct note *note = arg;
 	AUTO(run_release) struct run run = { 0 };
+	AUTO(buf_release) struct buf old = BUF_INIT;
+	struct key key = key_of(note->id, note->which);
 	int err = run_read(txn, note->id, &run);
 
-	if (err == 0 && run.state == RUN_FINISHED)
+	if (err == 0 && run.state == RUN_FINISHED && texts[note->which].until_the_end)
 		err = -EROFS;
+	if (err == 0)
+		err = kv_get(txn, KV_META, key_slice(&key), &old);
+	if (err < 0 && err != -ENOENT)
+		return err;
+	if (slice_equal(buf_slice(&old), note->text))
+		return 0;
+	err = text_changed(txn, note->store, &(struct text_change){
+		.what = texts[note->which].file, .run = run.name,
+		.from = buf_slice(&old), .to = note->text });
 	if (err < 0)
 		return err;
-	return kv_put(txn, KV_META, KEY(run_json(note->id, slice_str(json_keys[note->which]))),
-		      note->text);
+	return note->text.len ? kv_put(txn, KV_META, key_slice(&key), note->text) :
+				kv_del(txn, KV_META, key_slice(&key));
 }
 
-int run_json_write(struct store *store, uint32_t id, enum run_json which, struct slice text)
+int run_text_write(struct store *store, uint32_t id, enum run_text which, struct slice text)
 {
 	struct note note = { store, id, text, which };
 
-	return kv_update(store->kv, KV_DURABLE, json_body, &note);
+	if (text.len > (texts[which].note ? TEXT_NOTE_MAX : TEXT_JSON_MAX))
+		return -EFBIG;
+	return kv_update(store->kv, KV_DURABLE, text_body, &note);
+}
+
+static int put_tag_event(struct kv_txn *txn, const struct note *note, enum event_kind kind,
+			 const struct run *run)
+{
+	autofree char *tag = xstrndup(note->text.data, note->text.len);
+
+	return event_put(txn, note->store, &(struct event){
+		.kind = kind, .run = run->name, .details = { { "tag", tag } } });
 }
 
 static int add_tag_body(struct kv_txn *txn, void *arg)
@@ -91,6 +142,11 @@ static int add_tag_body(struct kv_txn *txn, void *arg)
 	tag.slot = run.next_slot++;
 	encode_tag(&b, &tag);
 	err = kv_put(txn, KV_META, KEY(run_tag(note->id, note->text)), buf_slice(&b));
+	if (err == 0)
+		err = kv_put(txn, KV_META, KEY(tagged(note->text, TAGGED_RUN, note->id)),
+			     slice("", 0));
+	if (err == 0)
+		err = put_tag_event(txn, note, EVENT_TAGGED, &run);
 	return err < 0 ? err : run_write(txn, &run);
 }
 
@@ -106,11 +162,17 @@ int run_tag_add(struct store *store, uint32_t id, struct slice tag)
 static int remove_tag_body(struct kv_txn *txn, void *arg)
 {
 	const struct note *note = arg;
-	int there = kv_has(txn, KV_META, KEY(run_tag(note->id, note->text)));
+	AUTO(run_release) struct run run = { 0 };
+	int err = run_read(txn, note->id, &run);
 
-	if (there <= 0)
-		return there < 0 ? there : -ENOENT;
-	return kv_del(txn, KV_META, KEY(run_tag(note->id, note->text)));
+	if (err == 0)
+		err = kv_has(txn, KV_META, KEY(run_tag(note->id, note->text)));
+	if (err <= 0)
+		return err < 0 ? err : -ENOENT;
+	err = kv_del(txn, KV_META, KEY(run_tag(note->id, note->text)));
+	if (err == 0)
+		err = kv_del(txn, KV_META, KEY(tagged(note->text, TAGGED_RUN, note->id)));
+	return err < 0 ? err : put_tag_event(txn, note, EVENT_UNTAGGED, &run);
 }
 
 int run_tag_remove(struct store *store, uint32_t id, struct slice tag)

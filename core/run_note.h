@@ -1,6 +1,7 @@
 /*
- * run_note.h - what people say of a run, beside what it does: its job type, its tags, and two JSON
- * texts: config.json, its parameters, and metadata.json, how it was started.
+ * run_note.h - what people say of a run, beside what it does: its job type, its tags, and texts:
+ * config.json, its parameters, metadata.json, how it was started, summary.json, what came out of
+ * it, and notes. Every change has its event.
  *
  * This module keeps the texts as they were written; core/document.h says whether they are JSON.
  */
@@ -9,15 +10,18 @@
 
 #include "run.h"
 
-enum run_json { RUN_CONFIG, RUN_METADATA };
+enum run_text { RUN_CONFIG, RUN_METADATA, RUN_SUMMARY, RUN_NOTES };
 
 /* A name, or empty: none; blanks at its ends do not count. -EINVAL. Also after the end. */
 int run_set_job_type(struct store *store, uint32_t id, struct slice text);
 
 /* Adds the text to ret; nothing when it was never written. */
-int run_json_read(struct store *store, uint32_t id, enum run_json which, struct buf *ret);
-/* -EROFS: the run has finished. */
-int run_json_write(struct store *store, uint32_t id, enum run_json which, struct slice text);
+int run_text_read(struct store *store, uint32_t id, enum run_text which, struct buf *ret);
+/*
+ * -EFBIG: notes over 64 KiB, others over 1 MiB. -EROFS: the run has finished; not of summary.json
+ * and notes.
+ */
+int run_text_write(struct store *store, uint32_t id, enum run_text which, struct slice text);
 
 /* -EINVAL bad name, -EEXIST. Tags come and go also after the end. */
 int run_tag_add(struct store *store, uint32_t id, struct slice tag);

@@ -1,7 +1,7 @@
 #include "version_note.h"
 
-#include "event.h"
 #include "run.h"
+#include "text.h"
 
 int version_note_read(struct kv_txn *txn, uint32_t version, struct version_note *ret)
 {
@@ -145,4 +145,102 @@ int version_tag_next(struct store *store, uint32_t version, struct slice after, 
 	if (more <= 0)
 		return more;
 	return decode_tag(buf_slice(&value), ret) < 0 ? -EIO : 1;
+}
+
+int version_text_read(struct store *store, uint32_t version, enum version_text which,
+		      struct buf *ret)
+{
+	AUTO(version_note_release) struct version_note note = { 0 };
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	int err = kv_begin(store->kv, KV_READ, &txn);
+
+	if (err < 0)
+		return err;
+	if (which == VERSION_METADATA) {
+		err = kv_get(txn, KV_META, KEY(version_metadata(version)), &b);
+		if (err == 0)
+			buf_add_slice(ret, buf_slice(&b));
+		return err == -ENOENT ? 0 : err;
+	}
+	err = version_note_read(txn, version, &note);
+	if (err == 0)
+		buf_add_str(ret, note.description);
+	return err;
+}
+
+struct saying {
+	struct store *store;
+	uint32_t version;
+	enum version_text which;
+	struct slice text;
+};
+
+static int describe_body(struct kv_txn *txn, const struct saying *say, struct text_change *change)
+{
+	AUTO(version_note_release) struct version_note note = { 0 };
+	int err = version_note_read(txn, say->version, &note);
+
+	if (err < 0)
+		return err;
+	change->what = "description";
+	change->from = slice_str(note.description);
+	if (slice_equal(change->from, say->text))
+		return 0;
+	err = text_changed(txn, say->store, change);
+	if (err < 0)
+		return err;
+	free(note.description);
+	note.description = xstrndup(say->text.data, say->text.len);
+	return version_note_write(txn, say->version, &note);
+}
+
+static int metadata_body(struct kv_txn *txn, const struct saying *say, struct text_change *change)
+{
+	AUTO(buf_release) struct buf old = BUF_INIT;
+	int err = kv_get(txn, KV_META, KEY(version_metadata(say->version)), &old);
+
+	if (err < 0 && err != -ENOENT)
+		return err;
+	change->what = "metadata.json";
+	change->from = buf_slice(&old);
+	if (slice_equal(change->from, say->text))
+		return 0;
+	err = text_changed(txn, say->store, change);
+	if (err < 0)
+		return err;
+	return say->text.len ?
+		       kv_put(txn, KV_META, KEY(version_metadata(say->version)), say->text) :
+		       kv_del(txn, KV_META, KEY(version_metadata(say->version)));
+}
+
+static int say_body(struct kv_txn *txn, void *arg)
+{
+	AUTO(buf_release) struct buf label = BUF_INIT;
+	const struct saying *say = arg;
+	struct text_change change = { .version = say->version, .to = say->text };
+	int err = label_of(txn, say->version, &label);
+
+	if (err < 0)
+		return err;
+	change.object = buf_str(&label);
+	return say->which == VERSION_METADATA ? metadata_body(txn, say, &change) :
+						describe_body(txn, say, &change);
+}
+
+int version_text_write(struct store *store, uint32_t version, enum version_text which,
+		       struct slice text)
+{
+	struct saying say = { store, version, which, text };
+	const char *p = text.data;
+
+	if (which == VERSION_DESCRIPTION) {
+		if (text.len > 0 && p[text.len - 1] == '\n')
+			say.text.len--;
+		if (memchr(text.len ? p : "", '\0', say.text.len))
+			return -EINVAL;
+	}
+	if (say.text.len > (which == VERSION_DESCRIPTION ? TEXT_NOTE_MAX : TEXT_JSON_MAX))
+		return -EFBIG;
+	return kv_update(store->kv, KV_DURABLE, say_body, &say);
 }

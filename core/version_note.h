@@ -12,6 +12,18 @@
 int version_note_read(struct kv_txn *txn, uint32_t version, struct version_note *ret);
 int version_note_write(struct kv_txn *txn, uint32_t version, const struct version_note *note);
 
+enum version_text { VERSION_DESCRIPTION, VERSION_METADATA };
+
+/* Adds the text to ret; nothing when it was never written. */
+int version_text_read(struct store *store, uint32_t version, enum version_text which,
+		      struct buf *ret);
+/*
+ * A trailing newline of a description is dropped. -EFBIG: a description over 64 KiB, metadata over
+ * 1 MiB; -EINVAL: a description with a NUL in it. Whether metadata is JSON, core/document.h says.
+ */
+int version_text_write(struct store *store, uint32_t version, enum version_text which,
+		       struct slice text);
+
 /*
  * In a transaction: the tag, and the row that finds the version by it. -EEXIST, -EINVAL bad name.
  * label is the version's, for the event.

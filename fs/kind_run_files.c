@@ -45,9 +45,9 @@ int job_type_accept(struct vfs *vfs, const struct vfs_call *call, struct node *n
 
 /* ---- config.json, metadata.json ---- */
 
-static int json_render(struct vfs *vfs, struct node *node, enum run_json which, struct buf *ret)
+static int json_render(struct vfs *vfs, struct node *node, enum run_text which, struct buf *ret)
 {
-	int err = run_json_read(vfs->store, node->a, which, ret);
+	int err = run_text_read(vfs->store, node->a, which, ret);
 
 	if (err == 0 && ret->len == 0)
 		buf_add_str(ret, "{}\n");
@@ -78,14 +78,14 @@ static bool is_blank(struct slice text)
  * A shell that redirects truncates, and flushes, before it writes: an empty text is no JSON, and
  * changes nothing.
  */
-static int json_accept(struct vfs *vfs, struct node *node, enum run_json which, struct slice text)
+static int json_accept(struct vfs *vfs, struct node *node, enum run_text which, struct slice text)
 {
 	AUTO(buf_release) struct buf why = BUF_INIT, line = BUF_INIT;
 
 	if (is_blank(text))
 		return 0;
 	if (document_check(text, which == RUN_METADATA, &why) == 0)
-		return run_json_write(vfs->store, node->a, which, text);
+		return run_text_write(vfs->store, node->a, which, text);
 	buf_printf(&line, "error: EINVAL: %s: %s\n", node->kind->name, buf_str(&why));
 	run_log_write(vfs->store, node->a, buf_slice(&line));
 	return -EINVAL;

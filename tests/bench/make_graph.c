@@ -72,6 +72,9 @@ static int put_run(struct kv_txn *txn, const struct making *m, uint32_t n)
 
 	encode_u64(&id, run.id);
 	err = kv_put(txn, KV_META, KEY(run_name(slice_str(run.name))), buf_slice(&id));
+	if (err == 0)
+		err = kv_put(txn, KV_META, KEY(of_job(slice_str(run.job_type), run.id)),
+			     slice("", 0));
 	return err < 0 ? err : run_write(txn, &run);
 }
 

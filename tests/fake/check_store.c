@@ -52,6 +52,8 @@ static void check_collection(struct check *c, struct slice key, struct slice val
 	}
 	if (!get_number(c, KEY(collection_name(slice_str(a.name))), &id) || id != a.id)
 		wrong(c, "collection %s is not found by its name", a.name);
+	if (a.type[0] && !has(c, KEY(of_type(slice_str(a.type), a.id))))
+		wrong(c, "collection %s is not found by its type", a.name);
 	if (a.latest >= (int64_t)a.next_number)
 		wrong(c, "collection %s: latest is v%lld of %u", a.name, (long long)a.latest,
 		      a.next_number);
@@ -202,6 +204,8 @@ static void check_run(struct check *c, struct slice key, struct slice value)
 	}
 	if (!get_number(c, KEY(run_name(slice_str(run.name))), &id) || id != run.id)
 		wrong(c, "run %s is not found by its name", run.name);
+	if (run.job_type[0] && !has(c, KEY(of_job(slice_str(run.job_type), run.id))))
+		wrong(c, "run %s is not found by its job type", run.name);
 	if ((run.state == RUN_RUNNING) != (run.ended == 0))
 		wrong(c, "run %s is %s, but ended at %llu", run.name, run_state_name(run.state),
 		      U(run.ended));
@@ -396,6 +400,8 @@ static void check_run_tag(struct check *c, struct slice key, struct slice value)
 	check_of_run(c, key, value);
 	if (decode_tag(value, &tag) < 0)
 		wrong(c, "a tag of run %u cannot be read", key_u32_at(key, 1));
+	if (!has(c, KEY(tagged(key_name_after(key, 5), TAGGED_RUN, key_u32_at(key, 1)))))
+		wrong(c, "run %u is not found by a tag", key_u32_at(key, 1));
 }
 
 static void check_id_counter(struct check *c, struct slice key, struct slice value)
@@ -427,14 +433,14 @@ static row_check *const rows[256] = {
 	['G'] = check_version,
 	['A'] = check_nothing,
 	['m'] = check_nothing,
-	['W'] = check_nothing,
-	['J'] = check_nothing,
-	['s'] = check_nothing,
+	['W'] = check_version_note,
+	['J'] = check_of_version,
+	['s'] = check_version_tag,
 	['K'] = check_nothing,
 	['O'] = check_nothing,
-	['S'] = check_nothing,
-	['Y'] = check_nothing,
-	['H'] = check_nothing,
+	['S'] = check_tagged,
+	['Y'] = check_of_type,
+	['H'] = check_of_job,
 	['E'] = check_nothing,
 	['L'] = check_nothing,
 	['v'] = check_version_id,

@@ -136,7 +136,7 @@ static void a_shell_reads_back_what_was_run(void **state)
 	l.remote = xstrdup("x\rexit 3");
 	l.dirty = LAUNCH_DIRTY;
 	launch_encode(&l, &metadata);
-	assert_int_equal(run_json_write(place->store, id, RUN_METADATA, buf_slice(&metadata)), 0);
+	assert_int_equal(run_text_write(place->store, id, RUN_METADATA, buf_slice(&metadata)), 0);
 	script = script_of(place, id);
 	make_stub(place);
 	command = xasprintf("sh -n %s && "

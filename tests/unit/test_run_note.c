@@ -40,17 +40,17 @@ static void texts_are_kept_until_the_end(void **state)
 	struct place *place = *state;
 	uint32_t id = make_run(place, "r");
 
-	assert_int_equal(run_json_read(place->store, id, RUN_CONFIG, &b), 0);
+	assert_int_equal(run_text_read(place->store, id, RUN_CONFIG, &b), 0);
 	assert_int_equal(b.len, 0);
-	assert_int_equal(run_json_write(place->store, id, RUN_CONFIG, slice_str("{}")), 0);
-	assert_int_equal(run_json_write(place->store, id, RUN_METADATA, slice_str("{ }")), 0);
+	assert_int_equal(run_text_write(place->store, id, RUN_CONFIG, slice_str("{}")), 0);
+	assert_int_equal(run_text_write(place->store, id, RUN_METADATA, slice_str("{ }")), 0);
 	assert_int_equal(run_set_state(place->store, id, RUN_FAILED), 0);
-	assert_int_equal(run_json_write(place->store, id, RUN_CONFIG, slice_str("[]")), 0);
+	assert_int_equal(run_text_write(place->store, id, RUN_CONFIG, slice_str("[]")), 0);
 	assert_int_equal(finish(place, id), 0);
-	assert_int_equal(run_json_write(place->store, id, RUN_CONFIG, slice_str("1")), -EROFS);
+	assert_int_equal(run_text_write(place->store, id, RUN_CONFIG, slice_str("1")), -EROFS);
 	expect_clean(place);
-	assert_int_equal(run_json_read(place->store, id, RUN_CONFIG, &b), 0);
-	assert_int_equal(run_json_read(place->store, id, RUN_METADATA, &b), 0);
+	assert_int_equal(run_text_read(place->store, id, RUN_CONFIG, &b), 0);
+	assert_int_equal(run_text_read(place->store, id, RUN_METADATA, &b), 0);
 	assert_string_equal(buf_str(&b), "[]{ }");
 }
 
@@ -90,7 +90,7 @@ static void notes_and_console_go_with_the_run(void **state)
 
 	assert_int_equal(run_tag_add(place->store, id, slice_str("a")), 0);
 	assert_int_equal(run_tag_add(place->store, id, slice_str("b")), 0);
-	assert_int_equal(run_json_write(place->store, id, RUN_CONFIG, slice_str("{}")), 0);
+	assert_int_equal(run_text_write(place->store, id, RUN_CONFIG, slice_str("{}")), 0);
 	assert_int_equal(console_open(place->store, id, true, &fd), 0);
 	assert_int_equal(write(fd, "hello", 5), 5);
 	close(fd);
