@@ -1,6 +1,7 @@
 /*
  * kind_content.c - the files of a version: immutable, so the kernel may keep all of it.
  */
+#include "provenance.h"
 #include "tree.h"
 #include "vfs_private.h"
 
@@ -15,6 +16,7 @@ struct content {
 	uid_t uid;
 	gid_t gid;
 	mode_t file_mode, executable_mode, directory_mode;
+	uint32_t collection, number, run; /* of the version: fs/provenance.h */
 	struct tree_entry entry;
 	uint64_t parent; /* the number of its directory */
 };
@@ -45,6 +47,9 @@ static int place_of(struct vfs *vfs, const struct node *dir, struct place *ret)
 		.file_mode = version_file_mode(&v, false),
 		.executable_mode = version_file_mode(&v, true),
 		.directory_mode = version_directory_mode(&v),
+		.collection = v.collection,
+		.number = v.number,
+		.run = v.run,
 	};
 	ret->page = v.page;
 	return 0;
@@ -312,6 +317,30 @@ int content_target(struct vfs *vfs, const struct vfs_call *call, struct node *no
 	buf_add_str(ret, c->entry.target);
 	return 0;
 }
+
+static struct provenance provenance(const struct node *node)
+{
+	const struct content *c = node->data;
+
+	return (struct provenance){ c->entry.digest, c->collection, c->number, c->run };
+}
+
+static ssize_t xattr_get(struct vfs *vfs, struct node *node, const char *name, void *to,
+			 size_t size)
+{
+	struct provenance p = provenance(node);
+
+	return provenance_get(vfs->store, &p, name, to, size);
+}
+
+static ssize_t xattr_list(struct vfs *vfs, struct node *node, char *to, size_t size)
+{
+	struct provenance p = provenance(node);
+
+	return provenance_list(vfs->store, &p, to, size);
+}
+
+const struct node_xattrs content_xattrs = { .get = xattr_get, .list = xattr_list };
 
 struct blob_handle {
 	struct handle handle;

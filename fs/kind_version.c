@@ -1,6 +1,7 @@
 /*
  * kind_version.c - what stands in artifacts/<name>/v<N>/ beside its files.
  */
+#include "provenance.h"
 #include "tree.h"
 #include "vfs_private.h"
 
@@ -40,6 +41,35 @@ int version_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	st->st_mode = version_directory_mode(&v);
 	return err;
 }
+
+static int provenance(struct vfs *vfs, const struct node *node, struct provenance *ret)
+{
+	struct version v;
+	int err = version_get_by_id(vfs->store, node->a, &v);
+
+	if (err == 0)
+		*ret = provenance_of(&v);
+	return err == -ENOENT ? -ESTALE : err;
+}
+
+static ssize_t xattr_get(struct vfs *vfs, struct node *node, const char *name, void *to,
+			 size_t size)
+{
+	struct provenance p;
+	int err = provenance(vfs, node, &p);
+
+	return err < 0 ? err : provenance_get(vfs->store, &p, name, to, size);
+}
+
+static ssize_t xattr_list(struct vfs *vfs, struct node *node, char *to, size_t size)
+{
+	struct provenance p;
+	int err = provenance(vfs, node, &p);
+
+	return err < 0 ? err : provenance_list(vfs->store, &p, to, size);
+}
+
+const struct node_xattrs version_xattrs = { .get = xattr_get, .list = xattr_list };
 
 int version_text_attr(struct vfs *vfs, struct node *node, struct stat *st)
 {

@@ -100,6 +100,7 @@ const struct node_kind kind_version = {
 	},
 	.parent = version_parent,
 	.attr = version_attr,
+	.xattrs = &version_xattrs,
 };
 
 const struct node_kind kind_sums = {
@@ -166,6 +167,7 @@ const struct node_kind kind_content_root = {
 	.list = content_list,
 	.attr = content_root_attr,
 	.parent = content_root_parent,
+	.xattrs = &version_xattrs,
 };
 
 const struct node_kind kind_content_directory = {
@@ -177,6 +179,7 @@ const struct node_kind kind_content_directory = {
 	.list = content_list,
 	.attr = content_attr,
 	.release = content_release,
+	.xattrs = &content_xattrs,
 };
 
 const struct node_kind kind_content_file = {
@@ -186,6 +189,7 @@ const struct node_kind kind_content_file = {
 	.attr = content_attr,
 	.open = content_open,
 	.release = content_release,
+	.xattrs = &content_xattrs,
 };
 
 const struct node_kind kind_content_link = {
@@ -442,6 +446,7 @@ const struct node_kind kind_view_version = {
 	.next = view_version_next,
 	.attr = version_attr,
 	.parent = view_version_parent,
+	.xattrs = &version_xattrs,
 };
 
 const struct node_kind kind_view_sums = {

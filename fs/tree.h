@@ -212,7 +212,7 @@ HOOK_SET_ATTR(draft_set_attr);
 HOOK_TARGET(draft_target);
 HOOK_OPEN(draft_open);
 extern const struct node_edit draft_edit;
-extern const struct node_xattrs draft_xattrs;
+extern const struct node_xattrs draft_xattrs, content_xattrs, version_xattrs;
 void draft_release(struct node *node);
 
 #endif
