@@ -1,5 +1,6 @@
 #include "artifact.h"
 
+#include "event.h"
 #include "log.h"
 #include "text.h"
 #include "tree.h"
@@ -109,15 +110,25 @@ int collection_next(struct store *store, struct slice after, uint32_t *ret_id, s
 	return 1;
 }
 
+struct new_collection {
+	struct store *store;
+	struct collection c;
+};
+
 static int create_body(struct kv_txn *txn, void *arg)
 {
-	return collection_add(txn, arg);
+	const struct new_collection *n = arg;
+	int err = collection_add(txn, &n->c);
+
+	return err < 0 ? err : event_put(txn, n->store, &(struct event){
+		.kind = EVENT_COLLECTION_MADE, .object = n->c.name,
+	});
 }
 
 int collection_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mode_t mode,
 		      uint32_t *ret_id)
 {
-	AUTO(collection_release) struct collection c = { 0 };
+	struct new_collection n = { .store = store };
 	uint64_t id;
 	int err;
 
@@ -126,7 +137,7 @@ int collection_create(struct store *store, struct slice name, uid_t uid, gid_t g
 	err = store_new_ids(store, ID_COLLECTION, 1, &id);
 	if (err < 0)
 		return err;
-	c = (struct collection){
+	n.c = (struct collection){
 		.id = (uint32_t)id,
 		.name = xstrndup(name.data, name.len),
 		.type = xstrdup(""),
@@ -138,18 +149,24 @@ int collection_create(struct store *store, struct slice name, uid_t uid, gid_t g
 		.latest = -1,
 		.next_slot = 1,
 	};
-	err = kv_update(store->kv, KV_DURABLE, create_body, &c);
+	err = kv_update(store->kv, KV_DURABLE, create_body, &n);
+	collection_release(&n.c);
 	if (err == 0)
-		*ret_id = c.id;
+		*ret_id = (uint32_t)id;
 	return err;
 }
+
+struct remove_collection {
+	struct store *store;
+	struct slice name;
+};
 
 static int remove_body(struct kv_txn *txn, void *arg)
 {
 	AUTO(collection_release) struct collection c = { 0 };
-	const struct slice *name = arg;
+	const struct remove_collection *r = arg;
 	uint32_t id;
-	int err = read_id(txn, KEY(collection_name(*name)), &id);
+	int err = read_id(txn, KEY(collection_name(r->name)), &id);
 
 	if (err == 0)
 		err = collection_read(txn, id, &c);
@@ -158,15 +175,21 @@ static int remove_body(struct kv_txn *txn, void *arg)
 	/* A number is never used twice, so a collection that had versions keeps its counter. */
 	if (c.next_number > 0)
 		return -ENOTEMPTY;
-	err = kv_del(txn, KV_META, KEY(collection_name(*name)));
+	err = kv_del(txn, KV_META, KEY(collection_name(r->name)));
 	if (err == 0 && c.type[0])
 		err = kv_del(txn, KV_META, KEY(of_type(slice_str(c.type), id)));
-	return err < 0 ? err : kv_del(txn, KV_META, KEY(collection(id)));
+	if (err == 0)
+		err = kv_del(txn, KV_META, KEY(collection(id)));
+	return err < 0 ? err : event_put(txn, r->store, &(struct event){
+		.kind = EVENT_COLLECTION_REMOVED, .object = c.name,
+	});
 }
 
 int collection_remove(struct store *store, struct slice name)
 {
-	return name_valid(name) ? kv_update(store->kv, KV_DURABLE, remove_body, &name) : -ENOENT;
+	struct remove_collection r = { store, name };
+
+	return name_valid(name) ? kv_update(store->kv, KV_DURABLE, remove_body, &r) : -ENOENT;
 }
 
 int collection_put_type(struct kv_txn *txn, struct store *store, struct collection *c,
@@ -249,11 +272,29 @@ int collection_set_text(struct store *store, uint32_t id, enum collection_text w
 }
 
 struct collection_change {
+	struct store *store;
 	uint32_t id;
 	uid_t uid;
 	gid_t gid;
 	mode_t mode;
 };
+
+static int change_owner(struct kv_txn *txn, const struct collection_change *change,
+			struct collection *c)
+{
+	uid_t uid = change->uid == (uid_t)-1 ? c->uid : change->uid;
+	gid_t gid = change->gid == (gid_t)-1 ? c->gid : change->gid;
+	mode_t mode = change->mode == (mode_t)-1 ? c->mode : change->mode & 0777;
+	int err;
+
+	if (uid == c->uid && gid == c->gid && mode == c->mode)
+		return 0;
+	c->uid = uid;
+	c->gid = gid;
+	c->mode = mode;
+	err = collection_write(txn, c);
+	return err < 0 ? err : event_put_owner(txn, change->store, NULL, c->name, uid, gid, mode);
+}
 
 static int change_body(struct kv_txn *txn, void *arg)
 {
@@ -263,15 +304,14 @@ static int change_body(struct kv_txn *txn, void *arg)
 
 	if (err < 0)
 		return err;
-	c.uid = change->uid == (uid_t)-1 ? c.uid : change->uid;
-	c.gid = change->gid == (gid_t)-1 ? c.gid : change->gid;
-	c.mode = change->mode == (mode_t)-1 ? c.mode : change->mode & 0777;
-	return collection_write(txn, &c);
+	return change_owner(txn, change, &c);
 }
 
 int collection_set_owner(struct store *store, uint32_t id, uid_t uid, gid_t gid, mode_t mode)
 {
-	struct collection_change change = { .id = id, .uid = uid, .gid = gid, .mode = mode };
+	struct collection_change change = {
+		.store = store, .id = id, .uid = uid, .gid = gid, .mode = mode,
+	};
 
 	return kv_update(store->kv, KV_DURABLE, change_body, &change);
 }

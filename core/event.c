@@ -1,5 +1,7 @@
 #include "event.h"
 
+#include <stdio.h>
+
 static const char *const names[EVENT_KINDS] = {
 	[EVENT_RUN_STARTED] = "run_started",
 	[EVENT_RUN_ENDED] = "run_ended",
@@ -9,6 +11,7 @@ static const char *const names[EVENT_KINDS] = {
 	[EVENT_LOGGED_EQUAL] = "logged_equal",
 	[EVENT_INPUT] = "input",
 	[EVENT_INPUT_REMOVED] = "input_removed",
+	[EVENT_INPUT_RENAMED] = "input_renamed",
 	[EVENT_PEEKED] = "draft_read",
 	[EVENT_ALIAS] = "alias",
 	[EVENT_TAGGED] = "tagged",
@@ -85,6 +88,20 @@ int event_put(struct kv_txn *txn, struct store *store, const struct event *event
 	/* Before the commit: a journal that looks too early looks once more. */
 	atomic_store(&store->events_put, true);
 	return err;
+}
+
+int event_put_owner(struct kv_txn *txn, struct store *store, const char *run, const char *object,
+		    uid_t uid, gid_t gid, mode_t mode)
+{
+	char owner[16], group[16], bits[16];
+
+	snprintf(owner, sizeof(owner), "%u", (unsigned)uid);
+	snprintf(group, sizeof(group), "%u", (unsigned)gid);
+	snprintf(bits, sizeof(bits), "%04o", (unsigned)mode);
+	return event_put(txn, store, &(struct event){
+		.kind = EVENT_OWNER, .run = run, .object = object,
+		.details = { { "owner", owner }, { "group", group }, { "mode", bits } },
+	});
 }
 
 void event_record_release(struct event_record *r)

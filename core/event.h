@@ -17,8 +17,9 @@ enum event_kind {
 	EVENT_RUN_REMOVED,
 	EVENT_LOGGED,	     /* digest, files, size */
 	EVENT_LOGGED_EQUAL,  /* digest */
-	EVENT_INPUT,	     /* how: declared or observed, role */
+	EVENT_INPUT,	     /* how: declared or observed, role, path */
 	EVENT_INPUT_REMOVED, /* role */
+	EVENT_INPUT_RENAMED, /* role, new_role */
 	EVENT_PEEKED,	     /* of: the run whose draft was read */
 	EVENT_ALIAS,	     /* alias, from and to: versions; no from: made, no to: removed */
 	EVENT_TAGGED,	     /* tag */
@@ -65,6 +66,9 @@ struct actor actor_get(void);
 
 /* In the transaction of the change. Its time is now. */
 int event_put(struct kv_txn *txn, struct store *store, const struct event *event);
+/* EVENT_OWNER: of a run, or of an object. */
+int event_put_owner(struct kv_txn *txn, struct store *store, const char *run, const char *object,
+		    uid_t uid, gid_t gid, mode_t mode);
 
 /* An event as its row has it; details in one array of name, value, name, value. */
 struct event_record {

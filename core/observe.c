@@ -4,6 +4,7 @@
 #include "edge.h"
 #include "log.h"
 #include "run.h"
+#include "run_event.h"
 
 #include <time.h>
 
@@ -120,16 +121,15 @@ static enum edge_side side_of(enum seen_kind kind)
 	return kind == SEEN_DRAFT ? EDGE_RUN_PEEKED : EDGE_RUN_USES;
 }
 
-/* Is there to be an edge? 1, 0, -errno. */
-static int wants_edge(struct kv_txn *txn, const struct observing *o)
+/* Is there to be an edge? 1 and the run, 0, -errno. */
+static int wants_edge(struct kv_txn *txn, const struct observing *o, struct run *ret)
 {
-	AUTO(run_release) struct run run = { 0 };
 	struct version v;
-	int err = run_read(txn, o->run, &run);
+	int err = run_read(txn, o->run, ret);
 
 	if (err < 0)
 		return err == -ENOENT ? 0 : err;
-	if (run.state != RUN_RUNNING)
+	if (ret->state != RUN_RUNNING)
 		return 0;
 	if (o->kind == SEEN_DRAFT)
 		return 1;
@@ -140,11 +140,27 @@ static int wants_edge(struct kv_txn *txn, const struct observing *o)
 	return err < 0 ? err : 1;
 }
 
+static int put_event(struct kv_txn *txn, const struct observing *o, const struct run *run)
+{
+	AUTO(run_release) struct run other = { 0 };
+	int err;
+
+	if (o->kind == SEEN_VERSION)
+		return input_event_put(txn, o->store, run, &(struct input_event){
+			.kind = EVENT_INPUT, .how = "observed", .version = o->to,
+		});
+	err = run_read(txn, o->to, &other);
+	return err < 0 ? err : event_put(txn, o->store, &(struct event){
+		.kind = EVENT_PEEKED, .run = run->name, .details = { { "of", other.name } },
+	});
+}
+
 static int observe_body(struct kv_txn *txn, void *arg)
 {
+	AUTO(run_release) struct run run = { 0 };
 	struct observing *o = arg;
 	struct edge edge = { .flags = EDGE_OBSERVED, .opened = 1 };
-	int err = wants_edge(txn, o);
+	int err = wants_edge(txn, o, &run);
 
 	o->edge = o->counted = false;
 	if (err <= 0)
@@ -160,8 +176,9 @@ static int observe_body(struct kv_txn *txn, void *arg)
 		return err;
 	edge.first = edge.last = store_now();
 	o->counted = true;
-	return o->kind == SEEN_DRAFT ? edge_add_peek(txn, o->run, o->to, &edge) :
-				       edge_add_use(txn, o->run, o->to, &edge);
+	err = o->kind == SEEN_DRAFT ? edge_add_peek(txn, o->run, o->to, &edge) :
+				      edge_add_use(txn, o->run, o->to, &edge);
+	return err < 0 ? err : put_event(txn, o, &run);
 }
 
 static int observe(struct store *store, enum seen_kind kind, uint32_t run, uint32_t to)

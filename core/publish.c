@@ -5,6 +5,7 @@
 #include "view.h"
 #include "reap.h"
 #include "run.h"
+#include "run_event.h"
 #include "scan.h"
 
 #include <fcntl.h>
@@ -231,7 +232,10 @@ static int collection_for(struct kv_txn *txn, const struct publishing *p, const 
 		.latest = -1,
 		.next_slot = 1,
 	};
-	return collection_add(txn, ret);
+	err = collection_add(txn, ret);
+	return err < 0 ? err : event_put(txn, p->store, &(struct event){
+		.kind = EVENT_COLLECTION_MADE, .run = run->name, .object = ret->name,
+	});
 }
 
 static int set_type(struct kv_txn *txn, struct publishing *p, struct collection *c)
@@ -339,6 +343,47 @@ static int note_draft(struct kv_txn *txn, struct publishing *p, const struct pre
 	return kv_put(txn, KV_META, KEY(draft(p->run.id, name)), buf_slice(&b));
 }
 
+/* Content that this draft had before is no change, and has no event. */
+static int put_event(struct kv_txn *txn, const struct publishing *p, const struct prepared *d,
+		     const struct version *v)
+{
+	AUTO(buf_release) struct buf label = BUF_INIT;
+	char hex[DIGEST_HEX_SIZE + 1], files[32], size[32];
+	autofree char *digest = NULL;
+
+	if (d->outcome == OUTCOME_UNCHANGED)
+		return 0;
+	version_label(&label, d->name, v->number);
+	digest_to_hex(&v->digest, hex);
+	digest = xasprintf("sha256:%s", hex);
+	snprintf(files, sizeof(files), "%llu", (unsigned long long)v->files);
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)v->bytes);
+	return event_put(txn, p->store, &(struct event){
+		.kind = d->outcome == OUTCOME_LOGGED ? EVENT_LOGGED : EVENT_LOGGED_EQUAL,
+		.run = p->run.name,
+		.object = buf_str(&label),
+		.version = v->id,
+		.details = { { "digest", digest }, { "files", files }, { "size", size } },
+	});
+}
+
+/* A log moves latest to what it logs, which its event says; this is a move for once without one. */
+static int move_latest(struct kv_txn *txn, const struct publishing *p, struct collection *c,
+		       const struct version *v)
+{
+	char from[16], to[16];
+
+	if (c->latest == v->number)
+		return 0;
+	snprintf(from, sizeof(from), "v%lld", (long long)c->latest);
+	snprintf(to, sizeof(to), "v%u", v->number);
+	c->latest = v->number;
+	return event_put(txn, p->store, &(struct event){
+		.kind = EVENT_ALIAS, .run = p->run.name, .object = c->name,
+		.details = { { "alias", "latest" }, { "from", from }, { "to", to } },
+	});
+}
+
 static int publish_draft(struct kv_txn *txn, struct publishing *p, struct prepared *d)
 {
 	AUTO(collection_release) struct collection c = { 0 };
@@ -365,10 +410,11 @@ static int publish_draft(struct kv_txn *txn, struct publishing *p, struct prepar
 	if (err < 0)
 		return err;
 	if (equal && p->store->options.latest_on_equal)
-		c.latest = v.number;
+		err = move_latest(txn, p, &c, &v);
 	edge.last = edge.first;
 	edge.flags = equal ? EDGE_EQUAL : 0;
-	err = collection_write(txn, &c);
+	if (err == 0)
+		err = collection_write(txn, &c);
 	if (err == 0)
 		err = view_unpin(txn, p->run.id, c.id);
 	if (err == 0)
@@ -377,7 +423,7 @@ static int publish_draft(struct kv_txn *txn, struct publishing *p, struct prepar
 		err = note_draft(txn, p, d, v.id, &unchanged);
 	d->outcome = !equal ? OUTCOME_LOGGED : unchanged ? OUTCOME_UNCHANGED : OUTCOME_EQUAL;
 	d->number = v.number;
-	return err;
+	return err < 0 ? err : put_event(txn, p, d, &v);
 }
 
 static void describe(struct publishing *p, const struct prepared *d)
@@ -420,6 +466,8 @@ static int publish_body(struct kv_txn *txn, void *arg)
 		err = known_files_forget(txn, p->run.id);
 		if (err == 0)
 			err = run_unwatch(txn, p->run.id);
+		if (err == 0)
+			err = run_event_put(txn, p->store, &p->run, EVENT_RUN_ENDED);
 	}
 	if (err == 0)
 		err = run_write(txn, &p->run);

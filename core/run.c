@@ -3,6 +3,7 @@
 #include "console.h"
 #include "directory.h"
 #include "draft.h"
+#include "run_event.h"
 #include "view.h"
 
 static const char *const state_names[] = {
@@ -120,9 +121,15 @@ int run_next(struct store *store, struct slice after, uint32_t *ret_id, struct b
 	return 1;
 }
 
+struct new_run {
+	struct store *store;
+	struct run run;
+};
+
 static int create_body(struct kv_txn *txn, void *arg)
 {
-	const struct run *run = arg;
+	const struct new_run *n = arg;
+	const struct run *run = &n->run;
 	AUTO(buf_release) struct buf b = BUF_INIT;
 	struct slice name = slice_str(run->name);
 	int err = kv_has(txn, KV_META, KEY(run_name(name)));
@@ -131,13 +138,15 @@ static int create_body(struct kv_txn *txn, void *arg)
 		return err < 0 ? err : -EEXIST;
 	encode_u64(&b, run->id);
 	err = kv_put(txn, KV_META, KEY(run_name(name)), buf_slice(&b));
-	return err < 0 ? err : run_write(txn, run);
+	if (err == 0)
+		err = run_write(txn, run);
+	return err < 0 ? err : run_event_put(txn, n->store, run, EVENT_RUN_STARTED);
 }
 
 int run_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mode_t mode,
 	       uint32_t parent, uint32_t *ret_id)
 {
-	AUTO(run_release) struct run run = { 0 };
+	struct new_run n = { .store = store };
 	uint64_t id;
 	int err;
 
@@ -146,7 +155,7 @@ int run_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mod
 	err = store_new_ids(store, ID_RUN, 1, &id);
 	if (err < 0)
 		return err;
-	run = (struct run){
+	n.run = (struct run){
 		.id = (uint32_t)id,
 		.name = xstrndup(name.data, name.len),
 		.uid = uid,
@@ -159,24 +168,26 @@ int run_create(struct store *store, struct slice name, uid_t uid, gid_t gid, mod
 		.parent = parent,
 		.reason = xstrdup(""),
 	};
-	gethostname(run.host, 255);
+	gethostname(n.run.host, 255);
 	/*
 	 * A directory without a record is swept away at the next start; a record without one gets
 	 * another, empty.
 	 */
-	err = draft_area_make(store, run.id);
+	err = draft_area_make(store, (uint32_t)id);
 	if (err == 0)
-		err = kv_update(store->kv, KV_DURABLE, create_body, &run);
+		err = kv_update(store->kv, KV_DURABLE, create_body, &n);
+	run_release(&n.run);
 	if (err < 0) {
-		draft_area_unmake(store, run.id);
+		draft_area_unmake(store, (uint32_t)id);
 		return err;
 	}
 	atomic_fetch_add(&store->run_generation, 1);
-	*ret_id = run.id;
+	*ret_id = (uint32_t)id;
 	return 0;
 }
 
 struct remove_run {
+	struct store *store;
 	struct slice name;
 	uint32_t id;
 };
@@ -240,7 +251,9 @@ static int remove_body(struct kv_txn *txn, void *arg)
 		err = kv_del(txn, KV_META, KEY(run_log(r->id)));
 	if (err == 0 && run.job_type[0])
 		err = kv_del(txn, KV_META, KEY(of_job(slice_str(run.job_type), r->id)));
-	return err < 0 ? err : remove_rows(txn, r->id);
+	if (err == 0)
+		err = remove_rows(txn, r->id);
+	return err < 0 ? err : run_event_put(txn, r->store, &run, EVENT_RUN_REMOVED);
 }
 
 /* Nothing can enter the area between the look at it and its end. */
@@ -266,7 +279,7 @@ static int remove_with_area(struct store *store, struct draft_area *area, struct
 
 int run_remove(struct store *store, struct slice name)
 {
-	struct remove_run r = { .name = name };
+	struct remove_run r = { .store = store, .name = name };
 	AUTO(run_release) struct run run = { 0 };
 	struct draft_area *area;
 	int err = run_find(store, name, &run);
@@ -287,6 +300,7 @@ int run_remove(struct store *store, struct slice name)
 }
 
 struct run_change {
+	struct store *store;
 	uint32_t id;
 	bool owner; /* change the owner, not the state */
 	enum run_state state;
@@ -296,6 +310,22 @@ struct run_change {
 	mode_t mode;
 };
 
+static int change_owner(struct kv_txn *txn, const struct run_change *change, struct run *run)
+{
+	uid_t uid = change->uid == (uid_t)-1 ? run->uid : change->uid;
+	gid_t gid = change->gid == (gid_t)-1 ? run->gid : change->gid;
+	mode_t mode = change->mode == (mode_t)-1 ? run->mode : change->mode & 0777;
+	int err;
+
+	if (uid == run->uid && gid == run->gid && mode == run->mode)
+		return 0;
+	run->uid = uid;
+	run->gid = gid;
+	run->mode = mode;
+	err = run_write(txn, run);
+	return err < 0 ? err : event_put_owner(txn, change->store, run->name, NULL, uid, gid, mode);
+}
+
 static int change_body(struct kv_txn *txn, void *arg)
 {
 	const struct run_change *change = arg;
@@ -304,12 +334,8 @@ static int change_body(struct kv_txn *txn, void *arg)
 
 	if (err < 0)
 		return err;
-	if (change->owner) {
-		run.uid = change->uid == (uid_t)-1 ? run.uid : change->uid;
-		run.gid = change->gid == (gid_t)-1 ? run.gid : change->gid;
-		run.mode = change->mode == (mode_t)-1 ? run.mode : change->mode & 0777;
-		return run_write(txn, &run);
-	}
+	if (change->owner)
+		return change_owner(txn, change, &run);
 	if (run.state == RUN_FINISHED)
 		return -EROFS;
 	if (run.state == change->state) {
@@ -317,7 +343,8 @@ static int change_body(struct kv_txn *txn, void *arg)
 		if (run.state == RUN_RUNNING || !change->end)
 			return 0;
 		run_end_apply(&run, change->end);
-		return run_write(txn, &run);
+		err = run_write(txn, &run);
+		return err < 0 ? err : run_event_put(txn, change->store, &run, EVENT_RUN_ENDED);
 	}
 	/* What was taken for a crash may turn out to have been a failure, by who saw its end. */
 	if (change->state != RUN_RUNNING && run.state != RUN_RUNNING &&
@@ -327,13 +354,17 @@ static int change_body(struct kv_txn *txn, void *arg)
 	run.ended = change->state == RUN_RUNNING ? 0 : store_now();
 	run_end_apply(&run, change->state == RUN_RUNNING ? NULL : change->end);
 	err = run_unwatch(txn, run.id);
-	return err < 0 ? err : run_write(txn, &run);
+	if (err == 0)
+		err = run_write(txn, &run);
+	return err < 0 ? err : run_event_put(txn, change->store, &run,
+					     run.state == RUN_RUNNING ? EVENT_RUN_RESUMED :
+									EVENT_RUN_ENDED);
 }
 
 int run_set_owner(struct store *store, uint32_t id, uid_t uid, gid_t gid, mode_t mode)
 {
 	struct run_change change = {
-		.id = id, .owner = true, .uid = uid, .gid = gid, .mode = mode,
+		.store = store, .id = id, .owner = true, .uid = uid, .gid = gid, .mode = mode,
 	};
 	int err = kv_update(store->kv, KV_DURABLE, change_body, &change);
 
@@ -349,7 +380,7 @@ int run_set_state(struct store *store, uint32_t id, enum run_state state)
 int run_set_ended(struct store *store, uint32_t id, enum run_state state,
 		  const struct run_end *end)
 {
-	struct run_change change = { .id = id, .state = state, .end = end };
+	struct run_change change = { .store = store, .id = id, .state = state, .end = end };
 	struct draft_area *area;
 	int err;
 
@@ -443,7 +474,12 @@ static int declare_body(struct kv_txn *txn, void *arg)
 		err = view_pin(txn, c->id, c->alias, &v);
 	if (err == 0)
 		err = run_write(txn, &run);
-	return err < 0 ? err : input_write(txn, c->id, c->role, &c->input);
+	if (err == 0)
+		err = input_write(txn, c->id, c->role, &c->input);
+	return err < 0 ? err : input_event_put(txn, c->store, &run, &(struct input_event){
+		.kind = EVENT_INPUT, .how = "declared", .role = c->role, .path = c->input.path,
+		.version = v.id,
+	});
 }
 
 /* Nobody sees why a link cannot be made: `log` says it. */
@@ -548,7 +584,11 @@ static int remove_input_body(struct kv_txn *txn, void *arg)
 
 	if (err == 0)
 		err = input_read(txn, c->id, c->role, &in);
-	return err < 0 ? err : drop_role(txn, c->id, c->role, in.version);
+	if (err == 0)
+		err = drop_role(txn, c->id, c->role, in.version);
+	return err < 0 ? err : input_event_put(txn, c->store, &run, &(struct input_event){
+		.kind = EVENT_INPUT_REMOVED, .role = c->role, .version = in.version,
+	});
 }
 
 int run_remove_input(struct store *store, uint32_t id, struct slice role)
@@ -580,14 +620,22 @@ static int rename_input_body(struct kv_txn *txn, void *arg)
 		if (c->keep)
 			return -EEXIST;
 		err = drop_role(txn, c->id, c->new_role, old.version);
+		if (err == 0)
+			err = input_event_put(txn, c->store, &run, &(struct input_event){
+				.kind = EVENT_INPUT_REMOVED, .role = c->new_role,
+				.version = old.version,
+			});
 		if (err < 0)
 			return err;
 	}
-	/*
-	 * The edge was of the moved role: it stays, whatever drop_role() thought of the old name.
-	 */
+	/* The edge was of the moved role: it stays, whatever drop_role() made of the old name. */
 	err = kv_del(txn, KV_META, KEY(input(c->id, c->role)));
-	return err < 0 ? err : input_write(txn, c->id, c->new_role, &in);
+	if (err == 0)
+		err = input_write(txn, c->id, c->new_role, &in);
+	return err < 0 ? err : input_event_put(txn, c->store, &run, &(struct input_event){
+		.kind = EVENT_INPUT_RENAMED, .role = c->role, .new_role = c->new_role,
+		.version = in.version,
+	});
 }
 
 int run_rename_input(struct store *store, uint32_t id, struct slice role, struct slice new_role,

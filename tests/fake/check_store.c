@@ -9,6 +9,7 @@
 
 #include "check_private.h"
 #include "core/draft.h"
+#include "core/event.h"
 #include "core/run.h"
 #include "core/tree.h"
 
@@ -418,6 +419,14 @@ static void check_left_over(struct check *c, struct slice key, struct slice valu
 	wrong(c, "left over: a row of kind %c", *(const char *)key.data);
 }
 
+static void check_event(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(event_record_release) struct event_record e = { 0 };
+
+	if (key.len != 9 || event_decode(value, &e) < 0)
+		wrong(c, "event %llu cannot be read", U(key_u64_at(key, 1)));
+}
+
 static void check_nothing(struct check *c, struct slice key, struct slice value)
 {
 	(void)c, (void)key, (void)value;
@@ -441,7 +450,7 @@ static row_check *const rows[256] = {
 	['S'] = check_tagged,
 	['Y'] = check_of_type,
 	['H'] = check_of_job,
-	['E'] = check_nothing,
+	['E'] = check_event,
 	['L'] = check_nothing,
 	['v'] = check_version_id,
 	['D'] = check_equal,

@@ -101,6 +101,18 @@ static void expect_argument(struct slice *rest, const char *want)
 	*rest = slice((const char *)rest->data + n + 1, rest->len - n - 1);
 }
 
+struct use {
+	uint32_t run, version;
+};
+
+static int use_body(struct kv_txn *txn, void *arg)
+{
+	const struct edge edge = { .flags = EDGE_OBSERVED, .sequence = 1 };
+	const struct use *use = arg;
+
+	return edge_add_use(txn, use->run, use->version, &edge);
+}
+
 static void a_shell_reads_back_what_was_run(void **state)
 {
 	AUTO(buf_release) struct buf metadata = BUF_INIT, got = BUF_INIT;
@@ -109,8 +121,7 @@ static void a_shell_reads_back_what_was_run(void **state)
 	uint32_t maker = make_run(place, "maker"), id = make_run(place, "r");
 	autofree char *directory = xasprintf("%s/it's\n\"\xff\" $HOME", place->directory);
 	autofree char *out = xasprintf("%s/out", place->directory), *script = NULL, *command = NULL;
-	struct edge edge = { .flags = EDGE_OBSERVED, .sequence = 1 };
-	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	struct use use = { .run = id };
 	struct slice rest;
 
 	put_file(place, maker, "data", "x");
@@ -121,9 +132,8 @@ static void a_shell_reads_back_what_was_run(void **state)
 	assert_int_equal(run_declare_input(place->store, id, slice_str("one"),
 					   slice_str("artifacts/data/v0/files/data"), &root_cred),
 			 0);
-	assert_int_equal(kv_begin(place->store->kv, KV_WRITE, &txn), 0);
-	assert_int_equal(edge_add_use(txn, id, version_of(place, "more", 0).id, &edge), 0);
-	assert_int_equal(kv_commit(steal(txn), KV_DURABLE), 0);
+	use.version = version_of(place, "more", 0).id;
+	assert_int_equal(kv_update(place->store->kv, KV_DURABLE, use_body, &use), 0);
 	assert_int_equal(run_set_job_type(place->store, id, slice_str("train")), 0);
 	assert_int_equal(mkdir(directory, 0755), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(nasty); i++)
