@@ -147,7 +147,6 @@ int collection_create(struct store *store, struct slice name, uid_t uid, gid_t g
 		.mode = mode & 0777,
 		.created = store_now(),
 		.latest = -1,
-		.next_slot = 1,
 	};
 	err = kv_update(store->kv, KV_DURABLE, create_body, &n);
 	collection_release(&n.c);
@@ -443,11 +442,35 @@ char *version_collection_name(struct store *store, const struct version *v)
 int alias_read(struct kv_txn *txn, uint32_t collection, struct slice alias, struct version *ret)
 {
 	AUTO(collection_release) struct collection c = { 0 };
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct alias a;
 	int err = collection_read(txn, collection, &c);
 
-	if (err == 0 && (!slice_equal(alias, slice_str("latest")) || c.latest < 0))
-		err = -ENOENT;
-	return err < 0 ? err : version_read(txn, collection, (uint32_t)c.latest, ret);
+	if (err < 0)
+		return err;
+	if (slice_equal(alias, slice_str("latest")))
+		return c.latest < 0 ? -ENOENT :
+				      version_read(txn, collection, (uint32_t)c.latest, ret);
+	if (!name_valid(alias))
+		return -ENOENT;
+	err = kv_get(txn, KV_META, KEY(alias(collection, alias)), &b);
+	if (err == 0)
+		err = decode_alias(buf_slice(&b), &a);
+	return err < 0 ? err : version_read_by_id(txn, a.version, ret);
+}
+
+static int resolve_name(struct store *store, uint32_t collection, struct slice name,
+			struct version *ret)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	uint32_t number;
+	int err = kv_begin(store->kv, KV_READ, &txn);
+
+	if (err < 0)
+		return err;
+	if (version_name_parse(name, &number) == 0)
+		return version_read(txn, collection, number, ret);
+	return alias_read(txn, collection, name, ret);
 }
 
 int reference_resolve(struct store *store, const struct reference *ref, struct version *ret)
@@ -455,17 +478,10 @@ int reference_resolve(struct store *store, const struct reference *ref, struct v
 	AUTO(collection_release) struct collection c = { 0 };
 	struct version v;
 	struct tree_entry e;
-	uint32_t number;
 	int err = collection_find(store, ref->artifact, &c);
 
-	if (err < 0)
-		return err;
-	if (version_name_parse(ref->version, &number) < 0) {
-		if (!slice_equal(ref->version, slice_str("latest")) || c.latest < 0)
-			return -ENOENT;
-		number = (uint32_t)c.latest;
-	}
-	err = version_get(store, c.id, number, &v);
+	if (err == 0)
+		err = resolve_name(store, c.id, ref->version, &v);
 	if (err == 0 && ref->path.len > 0) {
 		err = tree_find_path(store->kv, v.page, ref->path, &e);
 		if (err == 0)

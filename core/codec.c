@@ -187,7 +187,6 @@ void encode_collection(struct buf *b, const struct collection *c)
 	put_u64(b, c->created);
 	put_u64(b, c->next_number);
 	put_u64(b, (uint64_t)(c->latest + 1));
-	put_u64(b, c->next_slot);
 }
 
 int decode_collection(struct slice s, struct collection *ret)
@@ -205,7 +204,6 @@ int decode_collection(struct slice s, struct collection *ret)
 	c.created = get_u64(&r);
 	c.next_number = get_u32(&r);
 	c.latest = (int64_t)get_u64(&r) - 1;
-	c.next_slot = get_u32(&r);
 	if (reader_end(&r) < 0) {
 		collection_release(&c);
 		return -EIO;

@@ -204,7 +204,6 @@ struct collection {
 	uint64_t created;
 	uint32_t next_number;
 	int64_t latest; /* the number `latest` names; -1: none */
-	uint32_t next_slot; /* numbers aliases, for their inode numbers; from 1 */
 };
 
 struct version {
@@ -232,7 +231,7 @@ struct version {
 
 /* A movable name of a version. */
 struct alias {
-	uint32_t slot;
+	uint32_t slot; /* no other alias of the store has had it: for inode numbers */
 	uint32_t version;
 	uint64_t moved; /* time */
 };

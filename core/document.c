@@ -1,7 +1,9 @@
 #include "document_private.h"
 
+#include "alias.h"
 #include "lineage.h"
 #include "observe.h"
+#include "version_note.h"
 
 #include <stdio.h>
 #include <sys/statvfs.h>
@@ -42,6 +44,29 @@ json_t *json_label(struct store *store, const struct version *v)
 
 	version_label(&b, name, v->number);
 	return json_string(buf_str(&b));
+}
+
+json_t *json_aliases(struct store *store, const struct collection *c, const struct version *v)
+{
+	AUTO(buf_release) struct buf alias = BUF_INIT;
+	json_t *list = json_array();
+
+	if (c->latest == v->number)
+		json_array_append_new(list, json_string("latest"));
+	while (alias_of_version_next(store, v->id, buf_slice(&alias), &alias) > 0)
+		json_array_append_new(list, json_string(buf_str(&alias)));
+	return list;
+}
+
+json_t *json_tags(struct store *store, uint32_t version)
+{
+	AUTO(buf_release) struct buf name = BUF_INIT;
+	json_t *list = json_array();
+	struct tag tag;
+
+	while (version_tag_next(store, version, buf_slice(&name), &tag, &name) > 0)
+		json_array_append_new(list, json_string(buf_str(&name)));
+	return list;
 }
 
 void json_finish(json_t *root, struct buf *ret)
@@ -87,6 +112,8 @@ int document_version(struct store *store, const struct version *v, struct buf *r
 	json_object_set_new(root, "name", json_string(c.name));
 	json_object_set_new(root, "version", json_sprintf("v%u", v->number));
 	json_object_set_new(root, "type", json_string(c.type));
+	json_object_set_new(root, "aliases", json_aliases(store, &c, v));
+	json_object_set_new(root, "tags", json_tags(store, v->id));
 	json_object_set_new(root, "digest", json_digest(&v->digest));
 	json_object_set_new(root, "size", json_number(v->bytes));
 	json_object_set_new(root, "files", json_number(v->files));

@@ -87,7 +87,7 @@ static int version_node(struct writer *w, size_t i, json_t **ret)
 	AUTO(collection_release) struct collection c = { 0 };
 	AUTO(buf_release) struct buf label = BUF_INIT;
 	struct version v;
-	json_t *item, *aliases;
+	json_t *item;
 	int err = version_get_by_id(w->store, w->graph->nodes[i].node.id, &v);
 
 	if (err == 0)
@@ -98,9 +98,6 @@ static int version_node(struct writer *w, size_t i, json_t **ret)
 		*ret = private_node(w, i, "artifact");
 		return 0;
 	}
-	aliases = json_array();
-	if (c.latest == v.number)
-		json_array_append_new(aliases, json_string("latest"));
 	version_label(&label, c.name, v.number);
 	item = json_object();
 	w->names[i] = xstrdup(buf_str(&label));
@@ -113,8 +110,8 @@ static int version_node(struct writer *w, size_t i, json_t **ret)
 	json_object_set_new(item, "size", json_number(v.bytes));
 	json_object_set_new(item, "files", json_number(v.files));
 	json_object_set_new(item, "digest", json_digest(&v.digest));
-	json_object_set_new(item, "aliases", aliases);
-	json_object_set_new(item, "tags", json_array());
+	json_object_set_new(item, "aliases", json_aliases(w->store, &c, &v));
+	json_object_set_new(item, "tags", json_tags(w->store, v.id));
 	add_text(item, "state", "live");
 	*ret = item;
 	return 0;

@@ -25,6 +25,9 @@ json_t *json_label(struct store *store, const struct version *v); /* "mnist:v3" 
 json_t *json_user(uid_t uid); /* the name, or the number where there is none */
 /* The roles under which a run declared a version. */
 json_t *json_roles(struct store *store, uint32_t run, uint32_t version);
+/* The names that people gave a version: its aliases, `latest` first; its tags. */
+json_t *json_aliases(struct store *store, const struct collection *c, const struct version *v);
+json_t *json_tags(struct store *store, uint32_t version);
 /* The text of a document, which is freed. */
 void json_finish(json_t *root, struct buf *ret);
 

@@ -230,7 +230,6 @@ static int collection_for(struct kv_txn *txn, const struct publishing *p, const 
 		.mode = run->mode,
 		.created = store_now(),
 		.latest = -1,
-		.next_slot = 1,
 	};
 	err = collection_add(txn, ret);
 	return err < 0 ? err : event_put(txn, p->store, &(struct event){

@@ -11,13 +11,14 @@ static const uint64_t strides[ID_KINDS] = {
 	[ID_COLLECTION] = 8,  [ID_VERSION] = 64,	   [ID_RUN] = 16,
 	[ID_PAGE] = 4096,     [ID_BLOB] = 4096,		   [ID_INTENT] = 64,
 	[ID_CONTENT_INO] = 1 << 16, [ID_SEQUENCE] = 4096, [ID_EVENT] = 4096,
+	[ID_ALIAS] = 16,
 };
 
 static const uint64_t limits[ID_KINDS] = {
 	[ID_COLLECTION] = ID_LIMIT, [ID_VERSION] = ID_LIMIT, [ID_RUN] = ID_LIMIT,
 	[ID_PAGE] = UINT64_MAX / 2, [ID_BLOB] = UINT64_MAX / 2, [ID_INTENT] = UINT64_MAX / 2,
 	[ID_CONTENT_INO] = 1ull << 58, [ID_SEQUENCE] = UINT64_MAX / 2,
-	[ID_EVENT] = UINT64_MAX / 2,
+	[ID_EVENT] = UINT64_MAX / 2, [ID_ALIAS] = ID_LIMIT,
 };
 
 struct take {

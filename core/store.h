@@ -25,11 +25,12 @@
  * Kinds of ids; each counts up from 1 (commit sequences and inode ranges too), none is used twice.
  */
 enum store_id { ID_COLLECTION, ID_VERSION, ID_RUN, ID_PAGE, ID_BLOB, ID_INTENT, ID_CONTENT_INO,
-		ID_SEQUENCE, ID_EVENT, ID_KINDS };
+		ID_SEQUENCE, ID_EVENT, ID_ALIAS, ID_KINDS };
 
 struct store_options {
 	size_t cache_bytes;
 	bool latest_on_equal;
+	const char *protected_aliases; /* names, divided by spaces; borrowed, may be NULL */
 	uint64_t keep_drafts_seconds; /* of failed runs; 0: for ever */
 	size_t lineage_bytes;	      /* of memory for edges; a larger graph is walked on disk */
 	size_t lineage_nodes;	      /* of a closure, at most */

@@ -18,6 +18,7 @@ struct check {
 		struct blob_id id;
 	} *shared;
 	size_t shared_count, shared_cap;
+	struct buf slots; /* of aliases */
 };
 
 /* Adds a line, and counts. */

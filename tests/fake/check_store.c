@@ -8,6 +8,7 @@
 #include <sys/xattr.h>
 
 #include "check_private.h"
+#include "core/alias.h"
 #include "core/draft.h"
 #include "core/event.h"
 #include "core/run.h"
@@ -141,6 +142,44 @@ static void check_version_id(struct check *c, struct slice key, struct slice val
 	(void)value;
 	if (version_read_by_id(c->txn, key_u32_at(key, 1), &v) < 0 || v.id != key_u32_at(key, 1))
 		wrong(c, "the id %u of a version leads nowhere", key_u32_at(key, 1));
+}
+
+/* ---- aliases ---- */
+
+static void check_alias(struct check *c, struct slice key, struct slice value)
+{
+	struct slice name = key_name_after(key, 5);
+	autofree char *text = xstrndup(name.data, name.len);
+	uint32_t collection = key_u32_at(key, 1);
+	struct version v;
+	struct alias a;
+
+	if (decode_alias(value, &a) < 0 || alias_name_check(name) < 0) {
+		wrong(c, "the alias %s of collection %u cannot be read", text, collection);
+		return;
+	}
+	if (version_read_by_id(c->txn, a.version, &v) < 0 || v.removed || v.purged ||
+	    v.collection != collection)
+		wrong(c, "the alias %s names no live version of its collection", text);
+	if (!has(c, KEY(alias_of(a.version, name))))
+		wrong(c, "the version %u does not know its alias %s", a.version, text);
+	if (a.slot == 0 || a.slot >= ID_LIMIT ||
+	    (c->slots.len && memmem(c->slots.data, c->slots.len, &a.slot, sizeof(a.slot))))
+		wrong(c, "the alias %s has a slot that is another's", text);
+	buf_add(&c->slots, &a.slot, sizeof(a.slot));
+}
+
+static void check_alias_of(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	uint32_t version = key_u32_at(key, 1);
+	struct version v;
+	struct alias a;
+
+	if (value.len != 0 || version_read_by_id(c->txn, version, &v) < 0 ||
+	    !get(c, KEY(alias(v.collection, key_name_after(key, 5))), &b) ||
+	    decode_alias(buf_slice(&b), &a) < 0 || a.version != version)
+		wrong(c, "an alias of version %u names another, or nothing", version);
 }
 
 static void check_equal(struct check *c, struct slice key, struct slice value)
@@ -440,8 +479,8 @@ static row_check *const rows[256] = {
 	['V'] = check_version,
 	['X'] = check_version,
 	['G'] = check_version,
-	['A'] = check_nothing,
-	['m'] = check_nothing,
+	['A'] = check_alias,
+	['m'] = check_alias_of,
 	['W'] = check_version_note,
 	['J'] = check_of_version,
 	['s'] = check_version_tag,
@@ -557,6 +596,7 @@ unsigned check_store(struct store *store, struct buf *ret)
 		wrong(&c, "the blobs cannot be listed");
 	check_drafts(&c, store->drafts, ".");
 	free(c.shared);
+	buf_release(&c.slots);
 	return c.wrong;
 }
 

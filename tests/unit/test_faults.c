@@ -6,11 +6,12 @@
  */
 #include "store_place.h"
 
+#include "core/alias.h"
 #include "core/scan.h"
 
 #define LARGE (BLOB_PACK_MAX + 1000)
 
-enum step { CREATE, LOG_FIRST, LOG_AGAIN, LOG_FILE, DECLARE, FINISH, STEPS };
+enum step { CREATE, LOG_FIRST, LOG_AGAIN, LOG_FILE, DECLARE, MOVE_ALIAS, FINISH, STEPS };
 
 struct sweep {
 	struct place *place;
@@ -75,6 +76,26 @@ static int declare(struct sweep *s)
 				 &root_cred);
 }
 
+/* Made, moved, and given another name. */
+static int move_alias(struct sweep *s)
+{
+	struct store *store = s->place->store;
+	struct version old, new;
+	struct alias a;
+	int err = version_find_label(store, "d:v0", &old);
+
+	if (err == 0)
+		err = version_find_label(store, "d:v1", &new);
+	if (err == 0)
+		err = alias_set(store, old.collection, slice_str("x"), old.id, false, &root_cred);
+	if (err == 0)
+		err = alias_set(store, old.collection, slice_str("x"), new.id, false, &root_cred);
+	if (err == 0)
+		err = alias_rename(store, old.collection, slice_str("x"), slice_str("prod"), false,
+				   &root_cred);
+	return err < 0 ? err : alias_find(store, old.collection, slice_str("prod"), &a);
+}
+
 static int finish_all(struct sweep *s)
 {
 	know_a_file(s);
@@ -84,7 +105,8 @@ static int finish_all(struct sweep *s)
 
 static int (*const steps[STEPS])(struct sweep *s) = {
 	[CREATE] = create,	 [LOG_FIRST] = log_first, [LOG_AGAIN] = log_again,
-	[LOG_FILE] = log_file,	 [DECLARE] = declare,	  [FINISH] = finish_all,
+	[LOG_FILE] = log_file,	 [DECLARE] = declare,	  [MOVE_ALIAS] = move_alias,
+	[FINISH] = finish_all,
 };
 
 /* Goes on until something fails: 0 or that. */
@@ -112,6 +134,7 @@ static void expect_reported(struct sweep *s)
 	struct place *place = s->place;
 	AUTO(run_release) struct run run = { 0 };
 	AUTO(input_release) struct input input = { 0 };
+	struct alias alias;
 
 	if (s->done > CREATE)
 		assert_int_equal(run_get(place->store, s->run, &run), 0);
@@ -123,6 +146,13 @@ static void expect_reported(struct sweep *s)
 		assert_int_equal(bytes_of(place, "m", 0), LARGE);
 	if (s->done > DECLARE)
 		assert_int_equal(run_input_find(place->store, s->run, slice_str("in"), &input), 0);
+	if (s->done > MOVE_ALIAS) {
+		struct version v = version_of(place, "d", 1);
+
+		assert_int_equal(alias_find(place->store, v.collection, slice_str("prod"), &alias),
+				 0);
+		assert_int_equal(alias.version, v.id);
+	}
 	if (s->done > FINISH)
 		expect_content(place, "n", 0, "f n 4 last\n");
 	assert_int_equal(run.state == RUN_FINISHED, s->done > FINISH);
