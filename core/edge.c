@@ -113,9 +113,44 @@ static int add_up(struct kv_txn *txn, enum edge_side side, uint32_t run, uint32_
 	return write_both(txn, side, run, to, &sum);
 }
 
+static int read_last_use(struct kv_txn *txn, uint32_t version, uint64_t *ret)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	int err = kv_get(txn, KV_META, KEY(last_use(version)), &b);
+
+	if (err == -ENOENT) {
+		*ret = 0;
+		return 0;
+	}
+	return err < 0 ? err : decode_u64(buf_slice(&b), ret);
+}
+
+int edge_last_use(struct kv *kv, uint32_t version, uint64_t *ret)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	int err = kv_begin(kv, KV_READ, &txn);
+
+	return err < 0 ? err : read_last_use(txn, version, ret);
+}
+
+/* All runs that use a version write this row: only now and then, or they would meet all the time. */
+static int note_use(struct kv_txn *txn, uint32_t version, uint64_t at)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	uint64_t last;
+	int err = read_last_use(txn, version, &last);
+
+	if (err < 0 || (last > 0 && at < last + EDGE_LAST_USE_STEP))
+		return err;
+	encode_u64(&b, at);
+	return kv_put(txn, KV_META, KEY(last_use(version)), buf_slice(&b));
+}
+
 int edge_add_use(struct kv_txn *txn, uint32_t run, uint32_t version, const struct edge *edge)
 {
-	return add_up(txn, EDGE_RUN_USES, run, version, edge);
+	int err = add_up(txn, EDGE_RUN_USES, run, version, edge);
+
+	return err < 0 ? err : note_use(txn, version, edge->last);
 }
 
 int edge_count_opens(struct kv_txn *txn, enum edge_side side, uint32_t run, uint32_t to,
@@ -129,7 +164,8 @@ int edge_count_opens(struct kv_txn *txn, enum edge_side side, uint32_t run, uint
 	edge.opened += opened;
 	if (last > edge.last)
 		edge.last = last;
-	return write_both(txn, side, run, to, &edge);
+	err = write_both(txn, side, run, to, &edge);
+	return err < 0 || side != EDGE_RUN_USES ? err : note_use(txn, to, last);
 }
 
 int edge_add_peek(struct kv_txn *txn, uint32_t run, uint32_t other, const struct edge *edge)

@@ -35,6 +35,12 @@ enum edge_side {
  * on was read.
  */
 int edge_add_use(struct kv_txn *txn, uint32_t run, uint32_t version, const struct edge *edge);
+/*
+ * When a run last used the version, by any edge, also one that was taken back: time, or 0. It is
+ * exact to a step: a use so soon after the one that is known is not written down.
+ */
+#define EDGE_LAST_USE_STEP 1000000000ull
+int edge_last_use(struct kv *kv, uint32_t version, uint64_t *ret);
 /* Takes the declaration back: the edge goes unless it was observed as well. */
 int edge_remove_declared(struct kv_txn *txn, uint32_t run, uint32_t version);
 /* An edge that is there already stays as it is. */

@@ -71,6 +71,18 @@ static ssize_t xattr_list(struct vfs *vfs, struct node *node, char *to, size_t s
 
 const struct node_xattrs version_xattrs = { .get = xattr_get, .list = xattr_list };
 
+/* The directory itself: its access time is its last use by a run, and nothing else. */
+int version_top_attr(struct vfs *vfs, struct node *node, struct stat *st)
+{
+	uint64_t used = 0;
+	int err = version_attr(vfs, node, st);
+
+	if (err == 0)
+		err = edge_last_use(vfs->store->kv, node->a, &used);
+	st->st_atim = timespec_of_ns(used);
+	return err;
+}
+
 int version_text_attr(struct vfs *vfs, struct node *node, struct stat *st)
 {
 	struct version v = { 0 };

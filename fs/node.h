@@ -139,6 +139,7 @@ struct node_kind {
 	bool sealed;	  /* never changes: editing is EROFS, attributes are kept for ever */
 	bool volatile_name; /* the name may go without the kernel's doing */
 	bool volatile_attr; /* mode and owner are of a record that others change */
+	bool volatile_times; /* times change, if slowly; mode and owner do not */
 	bool unlisted;	    /* a fixed child that is found, not listed */
 	bool costly;	    /* its attributes are: a listing does not bring them along */
 	unsigned first_slot; /* directories: of its fixed children, where several share two ids */
@@ -159,7 +160,7 @@ struct node_kind {
 	int (*list)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 		    struct listing **ret);
 
-	/* Owner, permission bits, times; st_size stays -1 when render or target tells it. */
+	/* Owner, permission bits, times (st_atim 0: as st_mtim); st_size stays -1 when render or target tells it. */
 	int (*attr)(struct vfs *vfs, struct node *node, struct stat *st);
 	/* VFS_SET_MODE, _UID, _GID; drafts all. */
 	int (*set_attr)(struct vfs *vfs, const struct vfs_call *call, struct node *node,

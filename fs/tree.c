@@ -89,6 +89,7 @@ const struct node_kind kind_version = {
 	.name = "version",
 	.type = S_IFDIR,
 	.sealed = true,
+	.volatile_times = true, /* its last use */
 	.fixed = (const struct node_fixed[]){
 		{ "SHA256SUMS", &kind_sums },
 		{ "consumers", &kind_consumers },
@@ -99,7 +100,7 @@ const struct node_kind kind_version = {
 		{ NULL, NULL },
 	},
 	.parent = version_parent,
-	.attr = version_attr,
+	.attr = version_top_attr,
 	.xattrs = &version_xattrs,
 };
 

@@ -82,6 +82,7 @@ HOOK_TARGET(latest_target);
 /* kind_version.c */
 HOOK_PARENT(version_parent);
 HOOK_ATTR(version_attr);
+HOOK_ATTR(version_top_attr);
 HOOK_ATTR(version_text_attr);
 HOOK_ATTR(version_link_attr);
 HOOK_ATTR(sums_attr);

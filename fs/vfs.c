@@ -171,6 +171,8 @@ static double attr_ttl(const struct node_kind *kind)
 {
 	if (kind->volatile_attr)
 		return 0;
+	if (kind->volatile_times)
+		return SHORT;
 	if (kind->sealed || kind->type == S_IFDIR)
 		return VFS_FOREVER;
 	return kind->type == 0 ? SHORT : 0;
@@ -197,7 +199,8 @@ int vfs_attr(struct vfs *vfs, const struct vfs_call *call, struct node *node, st
 		return err;
 	if (kind->type != 0) {
 		st.st_ctim = st.st_mtim;
-		st.st_atim = st.st_mtim;
+		if (st.st_atim.tv_sec == 0)
+			st.st_atim = st.st_mtim;
 		st.st_blocks = (st.st_size + 511) / 512;
 		st.st_mode |= kind->type;
 	}

@@ -10,6 +10,7 @@
 #include "check_private.h"
 #include "core/alias.h"
 #include "core/draft.h"
+#include "core/edge.h"
 #include "core/event.h"
 #include "core/run.h"
 #include "core/tree.h"
@@ -320,6 +321,7 @@ static void check_edge(struct check *c, struct slice key, struct slice value)
 			 kind == 'u' ? key_use(b, a) :
 			 kind == 'o' ? key_logged_by(b, a) : key_logged(b, a);
 	struct version v;
+	uint64_t used;
 	struct edge e;
 
 	if (key.len != 9 || decode_edge(value, &e) < 0)
@@ -331,6 +333,9 @@ static void check_edge(struct check *c, struct slice key, struct slice value)
 		wrong(c, "an edge %c from %u to %u leads nowhere", kind, a, b);
 	else if (kind == 'o')
 		check_logged(c, a, &v);
+	else if (kind == 'u' && (!get_number(c, KEY(last_use(a)), &used) ||
+				 used + EDGE_LAST_USE_STEP <= e.last))
+		wrong(c, "version %u was used by run %u later than it says", a, b);
 	else if (kind == 'e' && (e.flags & EDGE_DECLARED))
 		check_declared(c, a, b);
 }
@@ -433,6 +438,16 @@ static void check_unseen(struct check *c, struct slice key, struct slice value)
 		wrong(c, "opens of version %u, which is not there", key_u32_at(key, 1));
 }
 
+static void check_last_use(struct check *c, struct slice key, struct slice value)
+{
+	struct version v;
+	uint64_t n;
+
+	if (decode_u64(value, &n) < 0 || n == 0 ||
+	    version_read_by_id(c->txn, key_u32_at(key, 1), &v) < 0)
+		wrong(c, "the last use of version %u, which is not there", key_u32_at(key, 1));
+}
+
 static void check_run_tag(struct check *c, struct slice key, struct slice value)
 {
 	struct tag tag;
@@ -484,7 +499,7 @@ static row_check *const rows[256] = {
 	['W'] = check_version_note,
 	['J'] = check_of_version,
 	['s'] = check_version_tag,
-	['K'] = check_nothing,
+	['K'] = check_last_use,
 	['O'] = check_nothing,
 	['S'] = check_tagged,
 	['Y'] = check_of_type,

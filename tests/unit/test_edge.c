@@ -107,6 +107,89 @@ static void what_was_logged_stays(void **state)
 	assert_int_equal(edge_get(kv, EDGE_RUN_USES, 1, 2, &e), -ENOENT);
 }
 
+static void expect_last_use(struct place *place, uint32_t version, uint64_t wanted)
+{
+	uint64_t found = 1;
+
+	assert_int_equal(edge_last_use(place->store->kv, version, &found), 0);
+	assert_int_equal(found, wanted);
+}
+
+static int count_opens_body(struct kv_txn *txn, void *arg)
+{
+	const struct change *c = arg;
+
+	return edge_count_opens(txn, (enum edge_side)c->action, c->run, c->version, 3,
+				c->edge.last);
+}
+
+static void count_opens(struct place *place, enum edge_side side, uint32_t run, uint32_t version,
+			uint64_t at)
+{
+	struct change c = { (enum action)side, run, version, { .last = at } };
+
+	assert_int_equal(kv_update(place->store->kv, KV_ORDERED, count_opens_body, &c), 0);
+}
+
+static void the_last_use_goes_forwards(void **state)
+{
+	const uint64_t step = EDGE_LAST_USE_STEP;
+	struct place *place = *state;
+
+	expect_last_use(place, 2, 0);
+	use(place, 1, 2, EDGE_DECLARED, 10 * step);
+	expect_last_use(place, 2, 10 * step);
+	/* Another run, a little later: as good as the same moment. */
+	use(place, 3, 2, EDGE_OBSERVED, 11 * step - 1);
+	expect_last_use(place, 2, 10 * step);
+	use(place, 4, 2, EDGE_OBSERVED, 11 * step);
+	expect_last_use(place, 2, 11 * step);
+	count_opens(place, EDGE_RUN_USES, 4, 2, 20 * step);
+	expect_last_use(place, 2, 20 * step);
+	/* What is late, of no edge, or of a draft changes nothing. */
+	count_opens(place, EDGE_RUN_USES, 4, 2, 15 * step);
+	count_opens(place, EDGE_RUN_USES, 9, 2, 30 * step);
+	count_opens(place, EDGE_RUN_PEEKED, 4, 2, 30 * step);
+	expect_last_use(place, 2, 20 * step);
+	change(place, REMOVE_DECLARED, 1, 2, (struct edge){ 0 });
+	expect_last_use(place, 2, 20 * step);
+	change(place, ADD_LOGGED, 1, 3, (struct edge){ .first = 10, .last = 10, .sequence = 5 });
+	expect_last_use(place, 3, 0);
+}
+
+struct crowd {
+	struct place *place;
+	uint32_t first;
+};
+
+static void *use_as_many(void *arg)
+{
+	struct crowd *c = arg;
+
+	for (uint32_t i = 0; i < 50; i++)
+		use(c->place, c->first + i, 7, EDGE_OBSERVED, store_now());
+	return NULL;
+}
+
+/* Many runs use one version at once: none fails, and each has its edge. */
+static void a_crowd_uses_one_version(void **state)
+{
+	struct place *place = *state;
+	pthread_t threads[8];
+	struct crowd crowds[8];
+	uint32_t run = 0, n = 0;
+
+	for (uint32_t i = 0; i < 8; i++) {
+		crowds[i] = (struct crowd){ place, 1000 * (i + 1) };
+		assert_int_equal(pthread_create(&threads[i], NULL, use_as_many, &crowds[i]), 0);
+	}
+	for (uint32_t i = 0; i < 8; i++)
+		pthread_join(threads[i], NULL);
+	while (edge_next(place->store->kv, EDGE_VERSION_USED_BY, 7, run, &run, NULL) > 0)
+		n++;
+	assert_int_equal(n, 8 * 50);
+}
+
 static void edges_are_listed_in_order(void **state)
 {
 	static const uint32_t versions[] = { 1, 2, 255, 256, ID_LIMIT - 1 };
@@ -141,6 +224,8 @@ int main(void)
 		ON(memory, uses_add_up),
 		ON(memory, a_declaration_is_taken_back),
 		ON(memory, what_was_logged_stays),
+		ON(memory, the_last_use_goes_forwards),
+		ON(real, a_crowd_uses_one_version),
 		ON(memory, edges_are_listed_in_order),
 	};
 
