@@ -16,6 +16,7 @@ struct conf {
 	enum log_level log_level; /* error, warning, info, debug */
 	char *log_file;          /* "" is syslog once detached, standard error in the foreground */
 	bool latest_on_equal;    /* does `latest` move back to an equal older version? */
+	unsigned trash_days;     /* removed versions are purged after this age, days */
 	unsigned keep_drafts_days; /* drafts of failed and crashed runs go after this age, days */
 	unsigned lineage_mb;	   /* memory for the lineage graph, MiB */
 	unsigned lineage_nodes;	   /* of a closure, at most */

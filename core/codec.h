@@ -150,6 +150,8 @@ struct key key_prefix_named(char kind, struct slice name);
 struct key key_after_named(char kind, struct slice name);
 /* The name in such a key. */
 struct slice key_named(struct slice key);
+/* Versions of a collection whose numbers differ from this one in their last byte. */
+struct key key_prefix_versions(uint32_t collection, uint32_t number);
 struct key key_prefix_pins(uint32_t run, uint32_t collection);
 struct key key_prefix_page_refs(uint64_t page);
 struct key key_prefix_blob_refs(const struct digest *digest);

@@ -107,6 +107,14 @@ struct key key_version(uint32_t collection, uint32_t number)
 	return key_pair('V', collection, number);
 }
 
+struct key key_prefix_versions(uint32_t collection, uint32_t number)
+{
+	struct key k = key_version(collection, number);
+
+	k.len--;
+	return k;
+}
+
 struct key key_removed(uint32_t collection, uint32_t number)
 {
 	return key_pair('X', collection, number);

@@ -11,6 +11,7 @@
 #include "observe.h"
 #include "publish.h"
 #include "reap.h"
+#include "removal.h"
 #include "run.h"
 #include "stage.h"
 #include "store.h"
@@ -44,6 +45,16 @@ static bool has_leftovers(const struct store *store)
  */
 #define WHOLE_XATTR "user.lineagefs.whole"
 
+static void empty_trash(struct store *store)
+{
+	uint64_t now = store_now(), age = store->options.trash_seconds * 1000000000;
+
+	if (version_purge_older(store, now > age ? now - age : 0, &store->janitor_stop) > 0) {
+		LOCKED(&store->janitor_lock);
+		store->reap_again = true;
+	}
+}
+
 static void *janitor(void *arg)
 {
 	struct store *store = arg;
@@ -63,6 +74,7 @@ static void *janitor(void *arg)
 		store->janitor_asked = false;
 		pthread_mutex_unlock(&store->janitor_lock);
 		draft_sweep(store, store->options.keep_drafts_seconds);
+		empty_trash(store);
 		stage_clean(store);
 		store->janitor_rounds++;
 		pthread_mutex_lock(&store->janitor_lock);
@@ -76,7 +88,7 @@ static void stop_janitor(struct store *store)
 	if (!store->janitor_started)
 		return;
 	pthread_mutex_lock(&store->janitor_lock);
-	store->janitor_stop = true;
+	__atomic_store_n(&store->janitor_stop, true, __ATOMIC_RELAXED);
 	pthread_cond_signal(&store->janitor_wake);
 	pthread_mutex_unlock(&store->janitor_lock);
 	pthread_join(store->janitor, NULL);
@@ -100,8 +112,11 @@ static int recover(struct store *store)
 	int err = publish_recover(store);
 
 	if (err == 0)
-		err = reap_run(store);
-	if (err == 0)
+		err = reap_some(store, REAP_AT_ONCE);
+	/* A mount does not wait for a large removal that was under way. */
+	if (err > 0)
+		store->reap_again = true;
+	if (err >= 0)
 		err = remove_spares(store);
 	/* Now, while nobody makes runs, what a run in the making left is told from one. */
 	if (err == 0)
@@ -191,6 +206,7 @@ int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
 	pthread_mutex_init(&store->id_lock, NULL);
 	pthread_mutex_init(&store->area_lock, NULL);
 	pthread_mutex_init(&store->reap_lock, NULL);
+	pthread_rwlock_init(&store->listener.lock, NULL);
 	pthread_mutex_init(&store->unsaid_lock, NULL);
 	pthread_mutex_init(&store->changes.lock, NULL);
 	pthread_mutex_init(&store->janitor_lock, NULL);
@@ -246,6 +262,7 @@ void store_close(struct store *store)
 	pthread_mutex_destroy(&store->id_lock);
 	pthread_mutex_destroy(&store->area_lock);
 	pthread_mutex_destroy(&store->reap_lock);
+	pthread_rwlock_destroy(&store->listener.lock);
 	pthread_mutex_destroy(&store->unsaid_lock);
 	pthread_mutex_destroy(&store->changes.lock);
 	pthread_mutex_destroy(&store->janitor_lock);

@@ -4,6 +4,7 @@
 #include "log.h"
 #include "view.h"
 #include "reap.h"
+#include "removal.h"
 #include "run.h"
 #include "run_event.h"
 #include "scan.h"
@@ -25,8 +26,8 @@ struct prepared {
 	bool scanned_again; /* what the first scan put may be of a state that is gone */
 	uint64_t version_id, first_ino, collection_id;
 
-	enum { OUTCOME_LOGGED, OUTCOME_EQUAL, OUTCOME_UNCHANGED } outcome;
-	uint32_t number;
+	enum { OUTCOME_LOGGED, OUTCOME_EQUAL, OUTCOME_UNCHANGED, OUTCOME_RESTORED } outcome;
+	struct version version;
 };
 
 struct publishing {
@@ -252,7 +253,7 @@ static int set_type(struct kv_txn *txn, struct publishing *p, struct collection 
 	return collection_put_type(txn, p->store, c, type, p->run.name);
 }
 
-/* The live version of equal content that the run may read: 1, 0 or -errno. */
+/* The version of equal content, live or in the trash, that the run may read: 1, 0 or -errno. */
 static int find_equal(struct kv_txn *txn, const struct publishing *p, const struct prepared *d,
 		      const struct collection *c, struct version *ret)
 {
@@ -265,10 +266,7 @@ static int find_equal(struct kv_txn *txn, const struct publishing *p, const stru
 		err = decode_u64(buf_slice(&b), &number);
 	if (err < 0)
 		return err == -ENOENT ? 0 : err;
-	buf_reset(&b);
-	err = kv_get(txn, KV_META, KEY(version(c->id, (uint32_t)number)), &b);
-	if (err == 0)
-		err = decode_version(buf_slice(&b), ret);
+	err = version_read_any(txn, c->id, (uint32_t)number, ret);
 	if (err < 0)
 		return err;
 	return cred_may(&cred, ret->uid, ret->gid, version_directory_mode(ret), 4);
@@ -387,7 +385,7 @@ static int publish_draft(struct kv_txn *txn, struct publishing *p, struct prepar
 {
 	AUTO(collection_release) struct collection c = { 0 };
 	struct edge edge = { .first = store_now() };
-	bool unchanged = false;
+	bool unchanged = false, restored = false;
 	struct version v;
 	int equal, err = collection_for(txn, p, d, &c);
 
@@ -406,6 +404,10 @@ static int publish_draft(struct kv_txn *txn, struct publishing *p, struct prepar
 	err = equal < 0 ? equal : store_new_ids(p->store, ID_SEQUENCE, 1, &edge.sequence);
 	if (err == 0 && !equal)
 		err = add_version(txn, p, d, &c, edge.sequence, &v);
+	if (err == 0 && equal && v.removed) {
+		err = version_put_back(txn, p->store, &c, &v, p->run.name);
+		restored = true;
+	}
 	if (err < 0)
 		return err;
 	if (equal && p->store->options.latest_on_equal)
@@ -420,8 +422,11 @@ static int publish_draft(struct kv_txn *txn, struct publishing *p, struct prepar
 		err = edge_add_logged(txn, p->run.id, v.id, &edge);
 	if (err == 0)
 		err = note_draft(txn, p, d, v.id, &unchanged);
-	d->outcome = !equal ? OUTCOME_LOGGED : unchanged ? OUTCOME_UNCHANGED : OUTCOME_EQUAL;
-	d->number = v.number;
+	d->outcome = !equal    ? OUTCOME_LOGGED :
+		     restored  ? OUTCOME_RESTORED :
+		     unchanged ? OUTCOME_UNCHANGED :
+				 OUTCOME_EQUAL;
+	d->version = v;
 	return err < 0 ? err : put_event(txn, p, d, &v);
 }
 
@@ -431,12 +436,13 @@ static void describe(struct publishing *p, const struct prepared *d)
 		[OUTCOME_LOGGED] = "logged",
 		[OUTCOME_EQUAL] = "equal",
 		[OUTCOME_UNCHANGED] = "unchanged",
+		[OUTCOME_RESTORED] = "restored",
 	};
 	char hex[DIGEST_HEX_SIZE + 1];
 
 	digest_to_hex(&d->scan.digest, hex);
 	buf_printf(&p->text, "%s: ", words[d->outcome]);
-	version_label(&p->text, d->name, d->number);
+	version_label(&p->text, d->name, d->version.number);
 	buf_printf(&p->text, " sha256:%s files:%llu bytes:%llu\n", hex,
 		   (unsigned long long)d->scan.files, (unsigned long long)d->scan.bytes);
 }
@@ -492,6 +498,9 @@ static int try_publish(struct publishing *p)
 	err = kv_update(p->store->kv, KV_DURABLE, publish_body, p);
 	if (err == 0)
 		edges_changed(p->store, area->run);
+	for (size_t i = 0; err == 0 && i < p->count; i++)
+		if (p->drafts[i].outcome == OUTCOME_RESTORED)
+			version_changed(p->store, &p->drafts[i].version);
 	if (err == 0 && finishing(p))
 		draft_area_end(area);
 	else if (err < 0 && finishing(p))

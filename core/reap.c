@@ -211,20 +211,29 @@ static int nothing_body(struct kv_txn *txn, void *arg)
 	return 0;
 }
 
+struct reaping {
+	struct store *store;
+	const bool *stop;
+	size_t left; /* so many more, then it is for others */
+	bool settled;
+	int first; /* error */
+};
+
 /*
  * Files do not wait for a commit to be on disk as rows do: what says that nobody needs one must be
  * there before it goes.
  */
-static int settle(struct store *store, bool *settled)
+static int settle(struct reaping *r)
 {
-	int err = *settled ? 0 : kv_update(store->kv, KV_DURABLE, nothing_body, NULL);
+	int err = r->settled ? 0 : kv_update(r->store->kv, KV_DURABLE, nothing_body, NULL);
 
-	*settled |= err == 0;
+	r->settled |= err == 0;
 	return err;
 }
 
-static int reap_one(struct store *store, struct slice key, struct slice value, bool *settled)
+static int reap_one(struct reaping *r, struct slice key, struct slice value)
 {
+	struct store *store = r->store;
 	const char *kind = key.data;
 	struct blob_id id;
 	uint64_t page, size;
@@ -242,24 +251,33 @@ static int reap_one(struct store *store, struct slice key, struct slice value, b
 	id.generation = key_u64_at(key, 1 + DIGEST_SIZE);
 	err = decode_u64(value, &size);
 	if (err == 0 && size > BLOB_PACK_MAX)
-		err = settle(store, settled);
+		err = settle(r);
 	if (err == 0)
 		err = remove_file(store, &id, size);
 	return err < 0 ? err : kv_update(store->kv, KV_ORDERED, forget_bytes_body, &id);
 }
 
+static bool must_stop(const struct reaping *r)
+{
+	return r->left == 0 || (r->stop && __atomic_load_n(r->stop, __ATOMIC_RELAXED));
+}
+
 /* One round over a list. Whether anything was taken off it: 1, 0; -errno: it cannot be read. */
-static int reap_round(struct store *store, char kind, bool *settled, int *first)
+static int reap_round(struct reaping *r, char kind)
 {
 	AUTO(buf_release) struct buf key = BUF_INIT, value = BUF_INIT;
 	int more, done = 0;
 
-	while ((more = first_key(store, kind, buf_slice(&key), &key, &value)) > 0) {
-		int err = reap_one(store, buf_slice(&key), buf_slice(&value), settled);
+	while ((more = first_key(r->store, kind, buf_slice(&key), &key, &value)) > 0) {
+		int err;
 
+		if (must_stop(r))
+			return -EINTR;
+		r->left--;
+		err = reap_one(r, buf_slice(&key), buf_slice(&value));
 		if (err < 0) {
-			if (*first == 0)
-				*first = log_errno(err, "removing what nobody refers to");
+			if (r->first == 0)
+				r->first = log_errno(err, "removing what nobody refers to");
 			buf_add_char(&key, '\0'); /* skip it */
 		} else {
 			done = 1;
@@ -268,22 +286,54 @@ static int reap_round(struct store *store, char kind, bool *settled, int *first)
 	return more < 0 ? more : done;
 }
 
-int reap_run(struct store *store)
+/* Lock held. */
+static int reap(struct reaping *r)
 {
 	static const char kinds[] = { 'x', 'y', 'z' };
-	bool settled = false;
-	int first = 0;
 
-	LOCKED(&store->reap_lock);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		int done;
 
 		/* Pages doom pages with lower numbers: again until a round does nothing. */
 		do {
-			done = reap_round(store, kinds[i], &settled, &first);
+			done = reap_round(r, kinds[i]);
 		} while (done > 0 && kinds[i] == 'x');
 		if (done < 0)
 			return done;
 	}
-	return first;
+	return r->first;
+}
+
+int reap_until(struct store *store, const bool *stop)
+{
+	struct reaping r = { .store = store, .stop = stop, .left = SIZE_MAX };
+
+	LOCKED(&store->reap_lock);
+	return reap(&r);
+}
+
+int reap_run(struct store *store)
+{
+	return reap_until(store, NULL);
+}
+
+int reap_some(struct store *store, size_t most)
+{
+	struct reaping r = { .store = store, .left = most };
+	int err;
+
+	if (pthread_mutex_trylock(&store->reap_lock) != 0)
+		return 1;
+	err = reap(&r);
+	pthread_mutex_unlock(&store->reap_lock);
+	return err == -EINTR ? 1 : err;
+}
+
+void reap_soon(struct store *store)
+{
+	{
+		LOCKED(&store->janitor_lock);
+		store->reap_again = true;
+	}
+	store_wake_janitor(store);
 }

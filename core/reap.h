@@ -18,6 +18,9 @@
 #include "codec.h"
 #include "store.h"
 
+/* So many things are no trouble to who waits for something else. */
+#define REAP_AT_ONCE 10000
+
 int reap_doom_page(struct kv_txn *txn, uint64_t page);
 int reap_doom_blob(struct kv_txn *txn, const struct digest *digest);
 /* Bytes that no row names (any more). */
@@ -27,7 +30,18 @@ int reap_doom_bytes(struct kv_txn *txn, const struct blob_id *id, uint64_t size)
 int reap_spare_page(struct kv_txn *txn, uint64_t page);
 int reap_spare_blob(struct kv_txn *txn, const struct digest *digest);
 
-/* Works off the lists; -errno of the first failure, the rest stays listed. */
+/*
+ * Works off the lists, one thread at a time: waits for others. -errno of the first failure, the
+ * rest stays listed. stop, if not NULL, becomes true: -EINTR, with more to do.
+ */
 int reap_run(struct store *store);
+int reap_until(struct store *store, const bool *stop);
+/*
+ * The same for who has other things to do: no more than so many, and none while another thread is
+ * at it. 1: there may be more.
+ */
+int reap_some(struct store *store, size_t most);
+/* Has the janitor do it. */
+void reap_soon(struct store *store);
 
 #endif

@@ -256,7 +256,7 @@ static int put_large(struct stage *s, struct staged_blob *b)
 
 	/* It was logged before, and the bytes of that are about to go. */
 	if (is_another_blob(s, b))
-		reap_run(s->store);
+		reap_some(s->store, REAP_AT_ONCE);
 	if (!is_another_blob(s, b))
 		marked = mark(b);
 	if (marked < 0)
@@ -550,15 +550,18 @@ static void leave(struct store *store, const struct store_leftover *left, bool r
 /* Takes an intent away, and then what nobody refers to if so wanted. */
 static bool clean_up(struct store *store, const struct store_leftover *left, bool reap)
 {
+	int left_over;
+
 	if (drop_all(store, left->intent, left->doom) < 0) {
 		leave(store, left, reap);
 		return false;
 	}
-	if (reap && reap_run(store) < 0) {
+	left_over = reap ? reap_some(store, REAP_AT_ONCE) : 0;
+	if (left_over > 0)
+		reap_soon(store);
+	else if (left_over < 0)
 		leave(store, NULL, true);
-		return false;
-	}
-	return true;
+	return left_over == 0;
 }
 
 static bool take_leftover(struct store *store, struct store_leftover *ret)
@@ -583,7 +586,7 @@ void stage_clean(struct store *store)
 		reap = store->reap_again;
 		store->reap_again = false;
 	}
-	if (reap && reap_run(store) < 0)
+	if (reap && reap_until(store, &store->janitor_stop) < 0)
 		leave(store, NULL, true);
 }
 

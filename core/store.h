@@ -32,6 +32,7 @@ struct store_options {
 	bool latest_on_equal;
 	const char *protected_aliases; /* names, divided by spaces; borrowed, may be NULL */
 	uint64_t keep_drafts_seconds; /* of failed runs; 0: for ever */
+	uint64_t trash_seconds;	      /* that removed versions are kept; 0: no time */
 	size_t lineage_bytes;	      /* of memory for edges; a larger graph is walked on disk */
 	size_t lineage_nodes;	      /* of a closure, at most */
 	size_t document_nodes;	      /* of a document of the graph, at most */
@@ -43,6 +44,7 @@ struct callers;
 struct observer;
 struct lineage;
 struct journal;
+struct version;
 
 struct store {
 	struct kv *kv;
@@ -84,6 +86,12 @@ struct store {
 	struct draft_area *areas;
 
 	pthread_mutex_t reap_lock; /* core/reap.c */
+
+	struct store_listener { /* core/removal.c */
+		pthread_rwlock_t lock;
+		void (*changed)(void *arg, const struct version *v);
+		void *arg;
+	} listener;
 
 	pthread_mutex_t unsaid_lock; /* core/run_log.c */
 	struct store_unsaid *unsaid;

@@ -284,6 +284,7 @@ static struct store_options store_options(const struct mounting *m)
 		.cache_bytes = (size_t)m->conf.cache_mb << 20,
 		.latest_on_equal = m->conf.latest_on_equal,
 		.keep_drafts_seconds = (uint64_t)m->conf.keep_drafts_days * 86400,
+		.trash_seconds = (uint64_t)m->conf.trash_days * 86400,
 		.lineage_bytes = (size_t)m->conf.lineage_mb << 20,
 		.lineage_nodes = m->conf.lineage_nodes,
 		.document_nodes = m->conf.document_nodes,

@@ -108,13 +108,41 @@ static void check_content(struct check *c, const struct version *v)
 		      U(t.nodes), U(v->files), U(v->bytes), U(v->sums_size), U(v->nodes));
 }
 
+/* Live, in the trash, or purged: V, X, G. What is purged has no content any more. */
+static void check_state(struct check *c, char kind, const struct version *v)
+{
+	uint64_t equal = 0;
+	bool found = get_number(c, KEY(equal(v->collection, &v->digest)), &equal);
+
+	if ((kind != 'V') != (v->removed != 0) || (kind == 'G') != (v->purged != 0))
+		wrong(c, "version %u is not what its key %c says", v->id, kind);
+	for (const char *other = "VXG"; *other; other++) {
+		struct key key = *other == 'V' ? key_version(v->collection, v->number) :
+				 *other == 'X' ? key_removed(v->collection, v->number) :
+						 key_purged(v->collection, v->number);
+
+		if (*other != kind && has(c, key_slice(&key)))
+			wrong(c, "version %u is %c and %c", v->id, kind, *other);
+	}
+	if (kind == 'G') {
+		if (v->page != 0 || (found && equal == v->number))
+			wrong(c, "version %u is purged, but its content is found", v->id);
+		return;
+	}
+	if (!found)
+		wrong(c, "version %u is not found by its digest", v->id);
+	if (!has(c, KEY(page_ref(v->page, REFERRER_VERSION, v->id))))
+		wrong(c, "version %u refers to its page without a row", v->id);
+	check_content(c, v);
+}
+
 static void check_version(struct check *c, struct slice key, struct slice value)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
 	AUTO(collection_release) struct collection a = { 0 };
+	char kind = *(const char *)key.data;
 	uint32_t collection, number;
 	struct version v;
-	uint64_t equal;
 
 	if (decode_version(value, &v) < 0 || v.collection != key_u32_at(key, 1) ||
 	    v.number != key_u32_at(key, 5)) {
@@ -127,13 +155,11 @@ static void check_version(struct check *c, struct slice key, struct slice value)
 		wrong(c, "version %u is not found by its id", v.id);
 	if (collection_read(c->txn, v.collection, &a) < 0 || v.number >= a.next_number)
 		wrong(c, "version %u is not one of its collection", v.id);
-	if (!get_number(c, KEY(equal(v.collection, &v.digest)), &equal))
-		wrong(c, "version %u is not found by its digest", v.id);
-	if (!has(c, KEY(page_ref(v.page, REFERRER_VERSION, v.id))))
-		wrong(c, "version %u refers to its page without a row", v.id);
+	else if (kind == 'V' && a.latest < 0)
+		wrong(c, "collection %s: there are versions, but no latest", a.name);
 	if (!has(c, KEY(logged(v.run, v.id))))
 		wrong(c, "version %u has no edge from its producer", v.id);
-	check_content(c, &v);
+	check_state(c, kind, &v);
 }
 
 static void check_version_id(struct check *c, struct slice key, struct slice value)
@@ -185,16 +211,17 @@ static void check_alias_of(struct check *c, struct slice key, struct slice value
 
 static void check_equal(struct check *c, struct slice key, struct slice value)
 {
-	AUTO(buf_release) struct buf b = BUF_INIT;
 	uint32_t collection = key_u32_at(key, 1);
 	struct digest digest;
 	struct version v;
 	uint64_t number;
 
 	if (key_digest_at(key, 5, &digest) < 0 || decode_u64(value, &number) < 0 ||
-	    !get(c, KEY(version(collection, (uint32_t)number)), &b) ||
-	    decode_version(buf_slice(&b), &v) < 0 || !digest_equal(&v.digest, &digest))
+	    version_read_any(c->txn, collection, (uint32_t)number, &v) < 0 ||
+	    !digest_equal(&v.digest, &digest))
 		wrong(c, "collection %u: a digest leads to no version of it", collection);
+	else if (v.purged)
+		wrong(c, "collection %u: a digest leads to what is purged", collection);
 }
 
 /* ---- runs and edges ---- */

@@ -70,6 +70,7 @@ static void assert_defaults(const struct conf *c)
 	assert_string_equal(c->log_file, "");
 	assert_false(c->latest_on_equal);
 	assert_int_equal(c->keep_drafts_days, 30);
+	assert_int_equal(c->trash_days, 7);
 }
 
 static void defaults(void **state)
@@ -95,6 +96,7 @@ static void every_option_from_a_file(void **state)
 				      "log_level = debug ; and why\n"
 				      "\tlog_file = /var/log/a b.log\n"
 				      "latest_on_equal = true\n"
+				      "trash_days = 0\n"
 				      "keep_drafts_days = 0"),
 			 0);
 	assert_false(f->conf.allow_other);
@@ -104,6 +106,7 @@ static void every_option_from_a_file(void **state)
 	assert_string_equal(f->conf.log_file, "/var/log/a b.log");
 	assert_true(f->conf.latest_on_equal);
 	assert_int_equal(f->conf.keep_drafts_days, 0);
+	assert_int_equal(f->conf.trash_days, 0);
 	assert_int_equal(read_text(f, "[mount]\nlog_file =\n"), 0);
 	assert_string_equal(f->conf.log_file, "");
 }

@@ -4,6 +4,7 @@
  */
 #include "core/reap.h"
 
+#include "core/removal.h"
 #include "core/stage.h"
 #include "store_place.h"
 
@@ -418,6 +419,7 @@ static void the_check_misses_every_row(void **state)
 	uint32_t first = make_run(place, "first"), second = make_run(place, "second");
 	struct row row = { KV_META, BUF_INIT, BUF_INIT };
 	size_t missed = 0;
+	uint32_t purged;
 
 	put_directory(place, first, "d");
 	put_directory(place, first, "d/sub");
@@ -427,7 +429,14 @@ static void the_check_misses_every_row(void **state)
 		put_file(place, first, name, "x");
 	}
 	put_large(place, first, "m", 1, LARGE);
+	put_file(place, first, "removed", "r");
+	put_file(place, first, "purged", "p");
 	assert_int_equal(finish(place, first), 0);
+	assert_int_equal(version_remove(place->store, version_of(place, "removed", 0).id), 0);
+	purged = version_of(place, "purged", 0).id;
+	assert_int_equal(version_remove(place->store, purged), 0);
+	assert_int_equal(version_purge(place->store, purged), 0);
+	assert_int_equal(reap_run(place->store), 0);
 	assert_int_equal(run_declare_input(place->store, second, slice_str("in"),
 					   slice_str("d:v0"), &root_cred), 0);
 	put_large(place, second, "m", 1, LARGE);
