@@ -23,6 +23,8 @@ struct option {
 static const struct option options[] = {
 	{ .name = MEMBER(allow_other), .kind = BOOLEAN, .initial_in_words = "yes for root, else no",
 	  .sentence = "Other users may use the mount too, as the modes of its files allow." },
+	{ .name = MEMBER(passthrough), .kind = BOOLEAN, .initial = "yes",
+	  .sentence = "The kernel reads and writes large files by itself, where it can." },
 	{ .name = MEMBER(threads), .kind = NUMBER, .initial = "16", .min = 2, .max = 256,
 	  .sentence = "Request threads at most." },
 	{ .name = MEMBER(cache_mb), .kind = NUMBER, .initial = "64", .min = 8, .max = 65536,

@@ -11,6 +11,7 @@
 
 struct conf {
 	bool allow_other;        /* other users may use the mount; for root the default */
+	bool passthrough;        /* the kernel reads and writes large files itself, if it can */
 	unsigned threads;        /* request threads at most */
 	unsigned cache_mb;       /* RocksDB's block cache, MiB */
 	enum log_level log_level; /* error, warning, info, debug */

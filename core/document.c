@@ -148,7 +148,10 @@ int document_status(struct store *store, struct buf *ret)
 		json_object_set_new(root, "disk_total_bytes",
 				    json_number((uint64_t)disk.f_blocks * disk.f_frsize));
 	}
-	json_object_set_new(root, "passthrough", json_false());
+	json_object_set_new(root, "passthrough", json_boolean(store->passthrough));
+	if (store->no_passthrough_because)
+		json_object_set_new(root, "no_passthrough_because",
+				    json_string(store->no_passthrough_because));
 	if (store->kv->ops->stats)
 		store->kv->ops->stats(store->kv, add_stat, kv);
 	json_object_set_new(root, "key_value_store", kv);

@@ -58,6 +58,10 @@ struct store {
 	uint64_t opened_at; /* seconds since the epoch */
 	char boot[40]; /* id of this boot of the machine; empty when it cannot be read */
 
+	/* Set by who mounts it, for the status: does the kernel read and write files by itself? */
+	bool passthrough;
+	const char *no_passthrough_because; /* a constant; NULL: it does, or nobody has tried */
+
 	/* Grows when a run appears, changes its state or owner, or gets a process. */
 	atomic_uint run_generation;
 	/* What running runs do; NULL while the store is not whole. */

@@ -63,6 +63,7 @@ struct vfs_open {
 	struct handle *handle;
 	bool direct_io;  /* text that can change: no page cache, sizes may differ from stat */
 	bool keep_cache; /* what is cached of it stays right */
+	int backing; /* the kernel reads and writes it by itself (fs/backing.h); 0: through us */
 };
 
 /* Takes an entry of a listing; non-zero: there is no more room, and it was not taken. */

@@ -92,9 +92,7 @@ static int create_locked(const struct draft_spot *spot, const struct vfs_call *c
 		close(fd);
 		return err;
 	}
-	ret->handle = draft_handle_new(draft_intern(spot, name, &st), fd, flags, st.st_ino,
-				       caller);
-	ret->keep_cache = true;
+	*ret = draft_handle_new(draft_intern(spot, name, &st), fd, flags, st.st_ino, caller);
 	return 0;
 }
 

@@ -2,7 +2,8 @@
  * draft_file.c - open files of drafts. Every handle has a descriptor of its own on the backing
  * file; when that file is replaced by one of its own (draft_unshare), every reading handle's
  * descriptor is replaced in place, so whoever had it open before the first writer goes on seeing
- * the same file.
+ * the same file. Where the kernel reads the file by itself (fs/backing.h), the node stays with the
+ * old file instead, and the name gets a new one (struct swap).
  */
 #include "draft_node.h"
 #include "tree.h"
@@ -177,6 +178,7 @@ static void file_release(struct handle *h)
 		close(d->next_fd);
 	if (d->writer)
 		draft_writer_close(d->writer);
+	backing_end(f->vfs, h->node->ino);
 	free(d);
 }
 
@@ -191,11 +193,12 @@ static const struct handle_ops file_ops = {
 	.release = file_release,
 };
 
-struct handle *draft_handle_new(struct node *node, int fd, int flags, ino_t ino,
-				const struct caller *opener)
+struct vfs_open draft_handle_new(struct node *node, int fd, int flags, ino_t ino,
+				 const struct caller *opener)
 {
 	struct draft_file *f = draft_file(node);
 	struct draft_handle *d = xcalloc(1, sizeof(*d));
+	int backing;
 
 	d->handle = (struct handle){ &file_ops, f->vfs, node };
 	d->fd = fd;
@@ -205,10 +208,16 @@ struct handle *draft_handle_new(struct node *node, int fd, int flags, ino_t ino,
 	d->torn = writes(flags) && draft_is_torn(fd);
 	if (writes(flags))
 		d->writer = draft_writer_open(f->top, ino);
+	/*
+	 * Whoever only reads does not start it: the file may be logged, and written again by somebody
+	 * else, while it reads on, and for that it would have to become another file.
+	 */
+	backing = backing_begin(f->vfs, node->ino, fd, writes(flags));
 	LOCKED(&f->area->mutex);
 	d->next = f->handles;
 	f->handles = d;
-	return &d->handle;
+	return (struct vfs_open){ .handle = &d->handle, .keep_cache = true,
+				  .backing = backing };
 }
 
 /* A new description of the file, for a descriptor that is in use. */
@@ -260,13 +269,59 @@ static void end_swap(struct draft_file *f, bool swapped)
 		settle_next(&d->next_fd, d->fd, swapped);
 }
 
+/*
+ * The kernel itself reads the old inode, and would go on to for as long as anybody has the node
+ * open: so the node stays with it, as if another file had been renamed over it, and the names lead
+ * to a new node.
+ */
+struct swap {
+	struct node *node;
+	int old_fd; /* on the old inode, borrowed */
+	bool named; /* it has a name */
+	bool left;  /* the node stayed behind */
+};
+
+static int prepare_leaving(struct swap *swap)
+{
+	struct draft_file *f = draft_file(swap->node);
+	struct draft_path path;
+	struct stat st;
+	nlink_t names;
+	int err;
+
+	swap->left = true;
+	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", swap->old_fd);
+	err = draft_count_names(f->area->store, path.text, &st, &names);
+	/* Without a name nobody could look the new inode up; of several the kernel is told one. */
+	if (err == 0 && (!swap->named || names > 1))
+		err = -ETXTBSY;
+	return err < 0 ? err : open_next(swap->old_fd, O_PATH, &f->next_fd);
+}
+
+static void leave(struct swap *swap)
+{
+	struct draft_file *f = draft_file(swap->node);
+
+	f->fd = f->next_fd;
+	f->next_fd = -1;
+	f->gone = f->left = true;
+	vfs_forget_name(f->vfs, draft_parent_number(f), f->name);
+}
+
 static int swap_inode(void *arg, int new_fd, const struct stat *st)
 {
-	struct node *node = arg;
+	struct swap *swap = arg;
+	struct node *node = swap->node;
 	struct draft_file *f = draft_file(node);
 
+	if (!st && backing_is_used(f->vfs, node->ino))
+		return prepare_leaving(swap);
 	if (!st)
 		return prepare_swap(f, new_fd);
+	if (swap->left) {
+		leave(swap);
+		return 0;
+	}
 	node_rebase(f->vfs->nodes, node, st->st_ino);
 	end_swap(f, true);
 	return 0;
@@ -361,10 +416,15 @@ int draft_node_unshare(struct node *node, const struct vfs_call *call, bool trun
 	if (err > 0 && !truncate && !call->patient)
 		err = VFS_PATIENCE;
 	if (err > 0) {
+		struct swap swap = { .node = node, .old_fd = fd, .named = name != NULL };
+
 		err = draft_unshare(f->top, fd, directory, name, truncate, call->interrupted,
-				    swap_inode, node);
+				    swap_inode, &swap);
 		if (err < 0)
 			end_swap(f, false);
+		/* The kernel looks the name up again, and tries once more. */
+		else if (swap.left)
+			err = -ESTALE;
 	}
 	end_unshare(f);
 	return err;
@@ -393,6 +453,8 @@ static int open_once(struct node *node, const struct caller *opener, int flags,
 	int fd, err = 0;
 
 	SHARED(&f->area->lock);
+	if (f->left)
+		return -ESTALE;
 	if (writes(flags) || (flags & O_TRUNC))
 		err = draft_may_change(f->area);
 	if (err == 0 && (flags & O_TRUNC) && is_executed(f))
@@ -419,8 +481,7 @@ static int open_once(struct node *node, const struct caller *opener, int flags,
 		close(fd);
 		return err;
 	}
-	*ret = (struct vfs_open){ .handle = draft_handle_new(node, fd, flags, st.st_ino, opener),
-				  .keep_cache = true };
+	*ret = draft_handle_new(node, fd, flags, st.st_ino, opener);
 	return 0;
 }
 

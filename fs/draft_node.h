@@ -31,6 +31,7 @@ struct draft_file {
 	int fd;	     /* of a directory, or a pin; else -1 */
 	int next_fd; /* of a pin: as a handle's */
 	bool gone;   /* it has no name any more */
+	bool left;   /* its names lead to another node, which has what is written now */
 	bool unsharing; /* it is being given an inode of its own: one thread at a time */
 	bool used;	/* of a directory: its descriptor was, since that was last asked; atomic */
 	bool listed;	/* it is in vfs->draft_directories, whose lock this and in_list have */
@@ -71,6 +72,8 @@ int draft_spot_fd(const struct draft_spot *spot);
 /* Is the area open for changes: 0, -EROFS, -ESTALE. */
 int draft_may_change(const struct draft_area *area);
 int draft_node_stat(struct node *node, struct stat *st);
+/* The number of the directory that it is in. */
+uint64_t draft_parent_number(const struct draft_file *f);
 /* A path that leads to the node, for calls that follow links only at the end. */
 int draft_node_path(struct node *node, struct draft_path *ret);
 /*
@@ -113,8 +116,8 @@ struct draft_handle {
 };
 
 /* Adds a handle for an open descriptor, which it takes over. With the area's shared lock held. */
-struct handle *draft_handle_new(struct node *node, int fd, int flags, ino_t ino,
-				const struct caller *opener);
+struct vfs_open draft_handle_new(struct node *node, int fd, int flags, ino_t ino,
+				 const struct caller *opener);
 /*
  * Gives the file an inode of its own, empty or with its bytes, if it is shared. No lock held.
  * Copies only for a patient call, which may interrupt it (-EINTR).

@@ -364,6 +364,7 @@ static void blob_handle_release(struct handle *h)
 	struct blob_handle *b = container_of(h, struct blob_handle, handle);
 
 	blob_release(b->blob);
+	backing_end(h->vfs, h->node->ino);
 	free(b);
 }
 
@@ -409,6 +410,10 @@ int content_open(struct vfs *vfs, const struct vfs_call *call, struct node *node
 	b = xcalloc(1, sizeof(*b));
 	b->handle = (struct handle){ &blob_handle_ops, vfs, node };
 	b->blob = blob;
-	*ret = (struct vfs_open){ .handle = &b->handle, .keep_cache = true };
+	*ret = (struct vfs_open){
+		.handle = &b->handle,
+		.keep_cache = true,
+		.backing = backing_begin(vfs, node->ino, blob_fd(blob), blob_fd(blob) >= 0),
+	};
 	return 0;
 }

@@ -168,14 +168,19 @@ int draft_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir, c
 	return draft_lookup(&spot, child, ret);
 }
 
+uint64_t draft_parent_number(const struct draft_file *f)
+{
+	return f->parent ? f->parent->ino :
+			   node_fixed_number(&kind_run, INO_RUN, f->area->run, &kind_outputs);
+}
+
 uint64_t draft_parent(struct vfs *vfs, const struct node *dir)
 {
 	struct draft_file *f = draft_file(dir);
 
 	(void)vfs;
 	SHARED(&f->area->lock);
-	return f->parent ? f->parent->ino :
-			   node_fixed_number(&kind_run, INO_RUN, dir->a, &kind_outputs);
+	return draft_parent_number(f);
 }
 
 /* The inode's links without the blob's, and none once the last name is gone. */

@@ -253,6 +253,7 @@ static int serve_store(struct mounting *m, struct store *store)
 		.source = m->store,
 		.flags = m->flags.len ? buf_str(&m->flags) : NULL,
 		.allow_other = m->conf.allow_other,
+		.passthrough = m->conf.passthrough,
 		.threads = m->conf.threads,
 		.ready = on_ready,
 		.ready_arg = m,

@@ -137,6 +137,7 @@ struct node_kind {
 	const char *name; /* of the kind, for messages */
 	mode_t type;	  /* S_IFDIR, S_IFREG or S_IFLNK; drafts: 0, attr says */
 	bool sealed;	  /* never changes: editing is EROFS, attributes are kept for ever */
+	bool final_names; /* a directory: what is not in it never will be */
 	bool volatile_name; /* the name may go without the kernel's doing */
 	bool volatile_attr; /* mode and owner are of a record that others change */
 	bool volatile_times; /* times change, if slowly; mode and owner do not */

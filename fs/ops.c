@@ -9,6 +9,7 @@
 #include "mountpoint.h"
 #include "negotiate.h"
 #include "notify.h"
+#include "passthrough.h"
 #include "refused.h"
 
 #define MAX_WRITE (1u << 20)
@@ -79,11 +80,53 @@ static void on_init(void *arg, struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_SPLICE_READ, false);
 	want(conn, FUSE_CAP_SPLICE_WRITE, false);
 	want(conn, FUSE_CAP_SPLICE_MOVE, false);
+	negotiate_want_passthrough(conn);
 	if (conn->max_write > MAX_WRITE)
 		conn->max_write = MAX_WRITE;
 }
 
 /* What the notifier does for us, on its thread. */
+
+static int open_backing(void *arg, int fd)
+{
+	return passthrough_open(((struct ops *)arg)->session, fd);
+}
+
+static void close_backing(void *arg, int id)
+{
+	passthrough_close(((struct ops *)arg)->session, id);
+}
+
+static const char *why_not(int err)
+{
+	switch (err) {
+	case -EOPNOTSUPP:
+		return "the kernel or libfuse does not have it";
+	case -EPERM:
+		return "it takes CAP_SYS_ADMIN";
+	case -ELOOP:
+		return "the store lies on a stacked filesystem";
+	default:
+		return "the kernel refused";
+	}
+}
+
+/* Are the files below for the kernel to read and write itself? */
+static void choose_passthrough(struct ops *ops)
+{
+	const struct vfs_backing backing = { ops, open_backing, close_backing };
+	int err = ops->options.passthrough ? passthrough_probe(ops->session, vfs_probe_fd(ops->vfs)) :
+					     -ECANCELED;
+
+	if (err == 0) {
+		log_info("passthrough: the kernel reads and writes large files by itself");
+		vfs_set_backing(ops->vfs, &backing, NULL);
+		return;
+	}
+	vfs_set_backing(ops->vfs, &(struct vfs_backing){ 0 },
+			err == -ECANCELED ? "the option passthrough says no" : why_not(err));
+	log_info("no passthrough: %s", err == -ECANCELED ? "the option says no" : why_not(err));
+}
 
 /* Asks the mount something: the answer comes when the session's threads serve requests. */
 static void on_begin(void *arg)
@@ -92,6 +135,9 @@ static void on_begin(void *arg)
 	struct statvfs space;
 	int err = statvfs(ops->mountpoint, &space) ? -errno : 0;
 
+	/* Whoever was faster goes through us, which is right too. */
+	if (err == 0)
+		choose_passthrough(ops);
 	if (ops->options.ready)
 		ops->options.ready(ops->options.ready_arg, err);
 }

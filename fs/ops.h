@@ -18,6 +18,7 @@ struct ops_options {
 	const char *source; /* shown as the device in mount tables: the store's path */
 	const char *flags;  /* further mount options for the kernel, "ro,noexec"; NULL: none */
 	bool allow_other;
+	bool passthrough; /* if it can be: see fs/passthrough.h */
 	unsigned threads; /* that serve requests, at most */
 	/*
 	 * Called once, from a thread of its own, when the mount answers (0) or does not (-errno).

@@ -1,5 +1,7 @@
 #include "ops_private.h"
 
+#include "negotiate.h"
+
 #include <fcntl.h>
 
 /* Bounds how long a copy_file_range(2) cannot be interrupted. */
@@ -53,12 +55,14 @@ static void reply_open(fuse_req_t req, const struct vfs_open *open, const struct
 	fi->keep_cache = open->keep_cache;
 	/* What was opened for reading has nothing to flush: that saves a round trip a file. */
 	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
+	negotiate_open(fi, open->backing);
 	if (!entry) {
 		err = fuse_reply_open(req, fi);
 	} else {
 		e = entry_param(entry);
 		err = fuse_reply_create(req, &e, fi);
 	}
+	negotiate_open(fi, 0);
 	if (err) {
 		ops_release_file(ops, file);
 		if (entry)

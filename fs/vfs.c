@@ -24,6 +24,7 @@ int vfs_new(struct store *store, struct vfs **ret)
 
 	vfs->store = store;
 	vfs->nodes = node_table_new();
+	vfs->backings = backings_new();
 	draft_directories_init(&vfs->draft_directories);
 	vfs->owner = geteuid();
 	vfs->owner_group = getegid();
@@ -39,10 +40,23 @@ void vfs_set_notify(struct vfs *vfs, const struct vfs_notify *notify)
 	vfs->notify = *notify;
 }
 
+void vfs_set_backing(struct vfs *vfs, const struct vfs_backing *backing, const char *why)
+{
+	vfs->backing = *backing;
+	vfs->store->passthrough = backing->open != NULL;
+	vfs->store->no_passthrough_because = why;
+}
+
+int vfs_probe_fd(const struct vfs *vfs)
+{
+	return vfs->store->lock;
+}
+
 void vfs_free(struct vfs *vfs)
 {
 	watch_on_change(vfs->store->watch, NULL, NULL);
 	node_table_free(vfs->nodes);
+	backings_free(vfs->backings);
 	draft_directories_release(&vfs->draft_directories);
 	free(vfs);
 }
@@ -207,7 +221,7 @@ int vfs_attr(struct vfs *vfs, const struct vfs_call *call, struct node *node, st
 	st.st_ino = node->ino;
 	*ret = st;
 	if (ret_ttl)
-		*ret_ttl = attr_ttl(kind);
+		*ret_ttl = backing_is_used(vfs, node->ino) && !kind->sealed ? 0 : attr_ttl(kind);
 	return 0;
 }
 
@@ -263,6 +277,10 @@ int vfs_lookup(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, co
 	if (!dir.node)
 		return -ESTALE;
 	err = vfs_find(vfs, call, dir.node, name, &spec);
+	if (err == -ENOENT && dir.node->kind->final_names) {
+		*ret = (struct vfs_entry){ .entry_ttl = VFS_FOREVER };
+		return 0;
+	}
 	return err < 0 ? err : vfs_enter(vfs, call, &spec, ret);
 }
 

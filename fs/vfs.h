@@ -32,12 +32,27 @@ struct vfs_notify {
 	void (*settle)(void *arg);
 };
 
+/*
+ * How the kernel is told of a file below, that it may read and write it by itself: a number, or 0
+ * when it will not. NULL functions: it never does.
+ */
+struct vfs_backing {
+	void *arg;
+	int (*open)(void *arg, int fd);
+	void (*close)(void *arg, int id);
+};
+
 /* The store stays the caller's and outlives the vfs. */
 int vfs_new(struct store *store, struct vfs **ret);
 void vfs_set_notify(struct vfs *vfs, const struct vfs_notify *notify);
+/* Before anything is opened. why: in plain words why not, NULL when backing has functions. */
+void vfs_set_backing(struct vfs *vfs, const struct vfs_backing *backing, const char *why);
+/* A regular file on the filesystem of the store's files, borrowed; -1: there is none. */
+int vfs_probe_fd(const struct vfs *vfs);
 /* Every handle must have been released before. */
 void vfs_free(struct vfs *vfs);
 
+/* An entry without a number: there is no such name, and for that long there will be none. */
 int vfs_lookup(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, const char *name,
 	       struct vfs_entry *ret);
 void vfs_forget(struct vfs *vfs, uint64_t ino, uint64_t lookups);

@@ -6,6 +6,7 @@
 
 #include "core/caller.h"
 #include "core/event.h"
+#include "backing.h"
 #include "handle.h"
 #include "node.h"
 #include "vfs.h"
@@ -32,6 +33,8 @@ struct vfs {
 	struct store *store;
 	struct node_table *nodes;
 	struct vfs_notify notify;
+	struct vfs_backing backing;
+	struct backings *backings;
 	struct draft_directories draft_directories;
 	uid_t owner; /* who runs the daemon: owns what nobody else does */
 	gid_t owner_group;
