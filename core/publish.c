@@ -2,6 +2,7 @@
 
 #include "directory.h"
 #include "log.h"
+#include "publish_names.h"
 #include "view.h"
 #include "reap.h"
 #include "removal.h"
@@ -427,7 +428,9 @@ static int publish_draft(struct kv_txn *txn, struct publishing *p, struct prepar
 		     unchanged ? OUTCOME_UNCHANGED :
 				 OUTCOME_EQUAL;
 	d->version = v;
-	return err < 0 ? err : put_event(txn, p, d, &v);
+	if (err == 0)
+		err = put_event(txn, p, d, &v);
+	return err < 0 ? err : publish_names_put(txn, p->store, p->request, p->run.name, &c, &v);
 }
 
 static void describe(struct publishing *p, const struct prepared *d)
@@ -569,6 +572,8 @@ static int publish_in_area(struct publishing *p)
 
 	if (err == 0 && !finishing(p) && p->run.state != RUN_RUNNING)
 		return -EROFS;
+	if (err == 0)
+		err = publish_names_check(p->store, p->request, &p->why);
 	if (err == 0)
 		err = stage_open(p->store, p->area->run, &p->stage);
 	if (err < 0) {

@@ -26,6 +26,9 @@ struct publish_request {
 	const struct cred *cred; /* who asks, and needs write permission on the collections */
 	struct slice name;	 /* log this draft; empty: finish, logging all that changed */
 	struct slice type;	 /* of the artifact; empty: as it is. Only with a name */
+	/* What else the version is to be called, or the one of equal content. Only with a name. */
+	const struct slice *aliases, *tags;
+	size_t alias_count, tag_count;
 	const struct run_end *end; /* when finishing, how the command ended. May be NULL */
 	const bool *stop;	 /* becomes true: -EINTR, nothing logged. May be NULL */
 };
@@ -34,7 +37,8 @@ struct publish_request {
  * Logs. The results, or the reason of the failure, are in the run's `log` afterwards.
  * -ENOENT no such draft; -EROFS the run is not running (finish: has finished already); -EBUSY a
  * file is open for writing, or the draft keeps changing; -EACCES the collection is another's;
- * -EINVAL the type does not fit, or the draft has a socket or pipe; -EINTR; -ENOSPC; -EIO.
+ * -EINVAL the type does not fit, an alias or tag is none, or the draft has a socket or pipe; -EPERM
+ * an alias that others may move alone; -EINTR; -ENOSPC; -EIO.
  */
 int publish(struct store *store, const struct publish_request *request);
 

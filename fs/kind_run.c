@@ -205,29 +205,67 @@ static int refuse_command(struct vfs *vfs, uint32_t run, const char *what, struc
 	return -EINVAL;
 }
 
-/* <name> [type=T] */
+/* Words of a line, borrowed from it. */
+struct words {
+	struct slice *all;
+	size_t count, cap;
+};
+
+static void words_release(struct words *w)
+{
+	free(w->all);
+}
+
+static void add_word(struct words *w, struct slice word)
+{
+	w->all = xgrow(w->all, &w->cap, w->count + 1, sizeof(word));
+	w->all[w->count++] = word;
+}
+
+/* Is the word key=something? */
+static bool has_key(struct slice word, const char *key, struct slice *ret_value)
+{
+	size_t n = strlen(key);
+
+	if (!slice_starts(word, slice(key, n)))
+		return false;
+	*ret_value = slice((const char *)word.data + n, word.len - n);
+	return true;
+}
+
+/* <name> [type=T] [alias=A]... [tag=T]... */
 static int log_line_accept(struct vfs *vfs, const struct vfs_call *call, uint32_t run,
 			   struct slice line)
 {
 	struct cred cred = vfs_cred(call);
 	struct publish_request request = { .run = run, .cred = &cred, .stop = call->interrupted };
-	struct slice word;
+	AUTO(words_release) struct words aliases = { 0 }, tags = { 0 };
+	struct slice word, value;
 
 	request.name = next_word(&line);
 	if (request.name.len == 0)
 		return 0;
 	while ((word = next_word(&line)).len > 0) {
-		struct slice value;
-
-		if (!slice_starts(word, slice_str("type=")))
+		if (has_key(word, "alias=", &value)) {
+			add_word(&aliases, value);
+			continue;
+		}
+		if (has_key(word, "tag=", &value)) {
+			add_word(&tags, value);
+			continue;
+		}
+		if (!has_key(word, "type=", &value))
 			return refuse_command(vfs, run, "not an option of log", word);
-		value = slice((const char *)word.data + 5, word.len - 5);
 		if (request.type.len)
 			return refuse_command(vfs, run, "a second type", value);
 		if (!name_valid(value))
 			return refuse_command(vfs, run, "not a type", value);
 		request.type = value;
 	}
+	request.aliases = aliases.all;
+	request.alias_count = aliases.count;
+	request.tags = tags.all;
+	request.tag_count = tags.count;
 	return publish(vfs->store, &request);
 }
 

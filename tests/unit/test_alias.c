@@ -386,6 +386,88 @@ static void slots_are_of_the_whole_store(void **state)
 	expect_clean(place);
 }
 
+/* ---- in the transaction that logs ---- */
+
+static int log_named(struct place *place, uint32_t run, const struct cred *cred,
+		     const char *alias, const char *tag)
+{
+	const struct slice aliases[] = { slice_str(alias), slice_str("second") };
+	const struct slice tags[] = { slice_str(tag), slice_str("other") };
+	struct publish_request request = {
+		.run = run, .cred = cred, .name = slice_str("m"),
+		.aliases = aliases, .alias_count = 2, .tags = tags, .tag_count = 2,
+	};
+
+	return publish(place->store, &request);
+}
+
+static void a_log_gives_names(void **state)
+{
+	struct place *place = *state;
+	uint32_t run = make_run(place, "r"), c;
+	struct version v;
+	struct tag tag;
+
+	put_file(place, run, "m", "first");
+	assert_int_equal(log_named(place, run, &root_cred, "best", "good"), 0);
+	c = collection_of(place, "m");
+	v = version_of(place, "m", 0);
+	assert_int_equal(named(place, c, "best"), 0);
+	assert_int_equal(named(place, c, "second"), 0);
+	assert_int_equal(version_tag_find(place->store, v.id, NAME("good"), &tag), 0);
+	assert_int_equal(version_tag_find(place->store, v.id, NAME("other"), &tag), 0);
+	put_file(place, run, "m", "later");
+	assert_int_equal(log_named(place, run, &root_cred, "best", "good"), 0);
+	assert_int_equal(named(place, c, "best"), 1);
+	/* Equal content, of another run and unchanged: the version that has it gets them. */
+	run = make_run(place, "again");
+	put_file(place, run, "m", "first");
+	assert_int_equal(log_named(place, run, &root_cred, "best", "good"), 0);
+	assert_int_equal(named(place, c, "best"), 0);
+	assert_int_equal(log_named(place, run, &root_cred, "third", "again"), 0);
+	assert_int_equal(named(place, c, "third"), 0);
+	assert_int_equal(version_tag_find(place->store, v.id, NAME("again"), &tag), 0);
+	assert_int_equal(count_versions(place, "m"), 2);
+	expect_events(place, "r m:v0 best >v0\n"
+			     "r m:v0 second >v0\n"
+			     "r m:v1 best v0>v1\n"
+			     "r m:v1 second v0>v1\n"
+			     "again m:v0 best v1>v0\n"
+			     "again m:v0 second v1>v0\n"
+			     "again m:v0 third >v0\n");
+	expect_clean(place);
+}
+
+static void what_cannot_be_a_name_logs_nothing(void **state)
+{
+	static const struct {
+		const char *alias, *tag;
+		int err;
+		const char *log;
+	} cases[] = {
+		{ "latest", "t", -EPERM, "error: m: EPERM: moves by itself: alias latest" },
+		{ "v7", "t", -EINVAL, "error: m: EINVAL: no alias can be called v7" },
+		{ "type", "t", -EINVAL, "error: m: EINVAL: no alias can be called type" },
+		{ "a:b", "t", -EINVAL, "no alias can be called a:b" },
+		{ "", "t", -EINVAL, "no alias can be called " },
+		{ "a", "_t", -EINVAL, "no tag can be called _t" },
+		{ "prod", "t", -EPERM, "error: m: EPERM: protected: alias prod" },
+	};
+	struct place *place = *state;
+	uint32_t run = make_run_of(place, "r", user.uid);
+
+	place->store->options.protected_aliases = "x prod";
+	put_file(place, run, "m", "text");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(log_named(place, run, &user, cases[i].alias, cases[i].tag),
+				 cases[i].err);
+		expect_log(place, run, cases[i].log);
+		assert_int_equal(count_versions(place, "m"), -1);
+	}
+	assert_int_equal(log_named(place, run, &root_cred, "prod", "t"), 0);
+	expect_clean(place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +482,8 @@ int main(void)
 		EVERYWHERE(targets_are_understood),
 		EVERYWHERE(runs_see_one_version_behind_an_alias),
 		EVERYWHERE(slots_are_of_the_whole_store),
+		EVERYWHERE(a_log_gives_names),
+		EVERYWHERE(what_cannot_be_a_name_logs_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
