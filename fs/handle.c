@@ -326,7 +326,11 @@ int handle_open_directory(struct vfs *vfs, const struct vfs_call *call, struct n
 	d->handle = (struct handle){ &directory_ops, vfs, node };
 	d->listing = listing;
 	pthread_mutex_init(&d->lock, NULL);
-	*ret = (struct vfs_open){ .handle = &d->handle, .keep_cache = node->kind->sealed };
+	*ret = (struct vfs_open){
+		.handle = &d->handle,
+		/* What records of others say may also get other children. */
+		.keep_cache = node->kind->sealed && !node->kind->volatile_attr,
+	};
 	return 0;
 }
 

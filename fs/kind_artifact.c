@@ -112,15 +112,15 @@ int collection_find_child(struct vfs *vfs, const struct vfs_call *call, struct n
 			latest_node(dir->a, ret);
 		return err;
 	}
-	err = version_name_parse(slice_str(child), &number);
-	if (err == 0)
-		err = version_get(vfs->store, dir->a, number, &v);
+	if (version_name_parse(slice_str(child), &number) < 0)
+		return alias_find_child(vfs, call, dir, child, ret);
+	err = version_get(vfs->store, dir->a, number, &v);
 	if (err == 0)
 		version_node(&v, ret);
 	return err;
 }
 
-/* latest first, then the versions by number. */
+/* latest first, then the aliases by name, then the versions by number. */
 int collection_next_child(struct vfs *vfs, struct node *dir, const char *after,
 			  struct buf *ret_name, struct node *ret)
 {
@@ -139,8 +139,14 @@ int collection_next_child(struct vfs *vfs, struct node *dir, const char *after,
 			latest_node(dir->a, ret);
 			return 1;
 		}
-	} else if (version_name_parse(slice_str(after), &number) == 0) {
+	}
+	if (version_name_parse(slice_str(after), &number) == 0) {
 		last = number;
+	} else {
+		more = alias_next_child(vfs, dir, strcmp(after, "latest") ? after : "", ret_name,
+					ret);
+		if (more != 0)
+			return more;
 	}
 	more = version_next(vfs->store, dir->a, last, &v);
 	if (more > 0) {
@@ -245,16 +251,11 @@ int latest_attr(struct vfs *vfs, struct node *node, struct stat *st)
 int latest_target(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 		  struct buf *ret)
 {
-	struct caller caller = { .run = vfs_caller_run(vfs, call) };
-	struct version v;
-	int err = 0;
-
-	/* A caller that only wants to know how long it is does not wait. */
-	if (call && call->follows)
-		err = vfs_caller(vfs, call, &caller);
-	if (err == 0)
-		err = view_resolve(vfs->store, caller.run, node->a, slice_str("latest"), &v);
-	if (err == 0)
-		buf_printf(ret, "v%u", v.number);
-	return err;
+	return vfs_alias_target(vfs, call, node->a, "latest", ret);
 }
+
+const struct node_edit collection_edit = {
+	.symlink = alias_symlink,
+	.unlink = alias_unlink,
+	.rename = alias_rename_child,
+};

@@ -160,15 +160,15 @@ int view_collection_find(struct vfs *vfs, const struct vfs_call *call, struct no
 			latest_node(dir, ret);
 		return err > 0 ? 0 : err < 0 ? err : -ENOENT;
 	}
-	err = version_name_parse(slice_str(child), &number);
-	if (err == 0)
-		err = version_get(vfs->store, dir->b, number, &v);
+	if (version_name_parse(slice_str(child), &number) < 0)
+		return view_alias_find(vfs, call, dir, child, ret);
+	err = version_get(vfs->store, dir->b, number, &v);
 	if (err == 0)
 		version_node(dir, &v, ret);
 	return err;
 }
 
-/* latest first, then the versions by number. */
+/* latest first, then the aliases by name, then the versions by number. */
 int view_collection_next(struct vfs *vfs, struct node *dir, const char *after,
 			 struct buf *ret_name, struct node *ret)
 {
@@ -185,8 +185,14 @@ int view_collection_next(struct vfs *vfs, struct node *dir, const char *after,
 		}
 		if (more != 0)
 			return more;
-	} else if (version_name_parse(slice_str(after), &number) == 0) {
+	}
+	if (version_name_parse(slice_str(after), &number) == 0) {
 		last = number;
+	} else {
+		more = view_alias_next(vfs, dir, strcmp(after, "latest") ? after : "", ret_name,
+				       ret);
+		if (more != 0)
+			return more;
 	}
 	more = version_next(vfs->store, dir->b, last, &v);
 	if (more > 0) {

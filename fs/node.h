@@ -42,9 +42,8 @@ enum ino_class {
 	INO_DRAFT_LATE, /* a counter: the backing inode's number was taken */
 	INO_RUN_TAG,	/* run, slot of the tag */
 	INO_VERSION_TAG, /* version, slot of the tag */
-	INO_ALIAS,	 /* collection, slot of the alias */
-	INO_VIEW_ALIAS_FIRST, /* run, collection, alias: see kind_view.c; three classes */
-	INO_VIEW_ALIAS_LAST = INO_VIEW_ALIAS_FIRST + 2,
+	INO_ALIAS,	 /* slot of the alias, which is one of the whole store */
+	INO_VIEW_ALIAS,	 /* run, slot of the alias */
 	INO_BESIDE,	 /* a counter: a file in memory beside a text */
 	INO_BY_TYPE,	 /* /types/<type>: see kind_index.c */
 	INO_TYPED,	 /* collection */
@@ -55,6 +54,7 @@ enum ino_class {
 	INO_TAGGED_RUN,	 /* run, slot of its tag */
 	INO_BY_DIGEST,
 	INO_WITH_DIGEST,
+	INO_TEMPORARY,	 /* a counter: a link that ln -sf renames at once, see temporary.h */
 };
 
 #define INO_ID_BITS 29

@@ -322,14 +322,38 @@ static void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 		ops_be_patient(req, parent, name, mode, NULL, make_directory_patiently);
 }
 
+static int make_link(fuse_req_t req, const struct vfs_call *call, const char *target,
+		     fuse_ino_t parent, const char *name)
+{
+	struct vfs_entry entry;
+	int err = vfs_symlink(vfs_of(req), call, target, parent, name, &entry);
+
+	if (err == VFS_PATIENCE)
+		return err;
+	ops_end_patience(req, call);
+	note_refused(req, "symlink", parent, name, slice_str(target), err);
+	reply_entry(req, err, &entry);
+	return 0;
+}
+
+/* The target stands behind the name, after a slash, which is in no name. */
+static void make_link_patiently(struct patient_request *r)
+{
+	char *slash = strchr(r->name, '/');
+
+	*slash = '\0';
+	make_link(r->req, &r->call, slash + 1, r->ino, r->name);
+}
+
 static void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
 	struct vfs_call call = call_of(req);
-	struct vfs_entry entry;
-	int err = vfs_symlink(vfs_of(req), &call, target, parent, name, &entry);
 
-	note_refused(req, "symlink", parent, name, slice_str(target), err);
-	reply_entry(req, err, &entry);
+	if (make_link(req, &call, target, parent, name) == VFS_PATIENCE) {
+		autofree char *both = xasprintf("%s/%s", name, target);
+
+		ops_be_patient(req, parent, both, 0, NULL, make_link_patiently);
+	}
 }
 
 static void on_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)

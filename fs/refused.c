@@ -14,6 +14,13 @@ static struct {
 	unsigned lines, left_out;
 } sink = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+static _Thread_local const char *because;
+
+void refused_because(const char *why)
+{
+	because = why;
+}
+
 static bool is_worth_a_line(const char *operation, ssize_t err)
 {
 	switch (err) {
@@ -70,8 +77,10 @@ void refused(struct vfs *vfs, const struct vfs_call *call, const char *operation
 	     struct slice name, struct slice with, ssize_t err)
 {
 	AUTO(buf_release) struct buf line = BUF_INIT;
+	const char *why = because;
 	struct node *node;
 
+	because = NULL;
 	if (!is_worth_a_line(operation, err) || !may_speak())
 		return;
 	buf_printf(&line, "refused: %s", operation);
@@ -82,8 +91,8 @@ void refused(struct vfs *vfs, const struct vfs_call *call, const char *operation
 		   (unsigned long long)ino);
 	if (node)
 		node_put(vfs->nodes, node);
-	log_info("%s by uid %u, pid %d: %s", buf_str(&line), call->uid, (int)call->pid,
-		 strerrorname_np((int)-err));
+	log_info("%s by uid %u, pid %d: %s%s%s", buf_str(&line), call->uid, (int)call->pid,
+		 strerrorname_np((int)-err), why ? ": " : "", why ? why : "");
 }
 
 void refused_end(void)

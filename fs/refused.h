@@ -12,6 +12,10 @@
 /* What was asked: at a node, a name in it, and what else came with it; both may be empty. */
 void refused(struct vfs *vfs, const struct vfs_call *call, const char *operation, uint64_t ino,
 	     struct slice name, struct slice with, ssize_t err);
+/*
+ * Why, a constant: for the line of the request that this thread is serving, should it be refused.
+ */
+void refused_because(const char *why);
 /* Says what is not said yet. */
 void refused_end(void);
 

@@ -54,11 +54,12 @@ const struct node_kind kind_collection = {
 		{ "type", &kind_collection_type },
 		{ NULL, NULL },
 	},
-	.find = collection_find_child, /* latest, v0, v1, ... */
+	.find = collection_find_child, /* latest, aliases, v0, v1, ... */
 	.next = collection_next_child,
 	.parent = collection_parent,
 	.attr = collection_attr,
 	.set_attr = collection_set_attr,
+	.edit = &collection_edit,
 };
 
 const struct node_kind kind_collection_type = {
@@ -75,6 +76,26 @@ const struct node_kind kind_collection_description = {
 	.attr = collection_text_attr,
 	.render = collection_description_render,
 	.accept = collection_description_accept,
+};
+
+/*
+ * The kernel forgets their names at once: where a link is renamed over another, it thinks that the
+ * name leads to what was renamed.
+ */
+const struct node_kind kind_alias = {
+	.name = "alias",
+	.type = S_IFLNK,
+	.volatile_name = true,
+	.attr = alias_attr,
+	.target = alias_target,
+};
+
+const struct node_kind kind_temporary = {
+	.name = "link to be renamed",
+	.type = S_IFLNK,
+	.volatile_name = true,
+	.attr = temporary_attr,
+	.target = temporary_target,
 };
 
 const struct node_kind kind_latest = {
@@ -428,7 +449,7 @@ const struct node_kind kind_view_collection = {
 	.type = S_IFDIR,
 	.sealed = true,
 	.volatile_attr = true, /* a collection's */
-	.find = view_collection_find, /* latest, v0, v1, ... */
+	.find = view_collection_find, /* latest, aliases, v0, v1, ... */
 	.next = view_collection_next,
 	.attr = view_collection_attr,
 	.parent = view_collection_parent,
@@ -439,6 +460,14 @@ const struct node_kind kind_view_latest = {
 	.type = S_IFLNK,
 	.attr = view_latest_attr,
 	.target = view_latest_target,
+};
+
+const struct node_kind kind_view_alias = {
+	.name = "alias in a view",
+	.type = S_IFLNK,
+	.volatile_name = true,
+	.attr = view_alias_attr,
+	.target = view_alias_target,
 };
 
 const struct node_kind kind_view_version = {

@@ -9,7 +9,7 @@
 
 extern const struct node_kind kind_root, kind_readme, kind_status;
 extern const struct node_kind kind_collections, kind_collection, kind_collection_type,
-	kind_collection_description, kind_latest;
+	kind_collection_description, kind_latest, kind_alias, kind_temporary;
 extern const struct node_kind kind_version, kind_producer, kind_producers, kind_producers_run,
 	kind_consumers, kind_consumers_run, kind_version_info, kind_sums;
 extern const struct node_kind kind_content_root, kind_content_directory, kind_content_file,
@@ -17,6 +17,7 @@ extern const struct node_kind kind_content_root, kind_content_directory, kind_co
 extern const struct node_kind kind_runs, kind_run, kind_inputs, kind_input, kind_outputs,
 	kind_logged, kind_ended, kind_run_log, kind_state, kind_run_info, kind_procs, kind_observed;
 extern const struct node_kind kind_views, kind_view, kind_view_collection, kind_view_latest,
+	kind_view_alias,
 	kind_view_version, kind_view_sums, kind_view_info;
 extern const struct node_kind kind_job_type, kind_config, kind_metadata, kind_rerun, kind_run_tags,
 	kind_run_tag, kind_console;
@@ -78,6 +79,28 @@ HOOK_TEXT(collection_description_render);
 HOOK_ACCEPT(collection_description_accept);
 HOOK_ATTR(latest_attr);
 HOOK_TARGET(latest_target);
+extern const struct node_edit collection_edit;
+
+/* kind_alias.c: of a collection, and of one in a view */
+HOOK_FIND(alias_find_child);
+HOOK_NEXT(alias_next_child);
+HOOK_ATTR(alias_attr);
+HOOK_TARGET(alias_target);
+HOOK_FIND(view_alias_find);
+HOOK_NEXT(view_alias_next);
+HOOK_ATTR(view_alias_attr);
+HOOK_TARGET(view_alias_target);
+/* What a collection's edit does with a name that is an alias, or is to be one. */
+int alias_symlink(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		  const char *name, const char *target, struct node *ret);
+int alias_unlink(struct vfs *vfs, const struct vfs_call *call, struct node *dir, const char *name);
+int alias_rename_child(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		       const char *name, struct node *new_dir, const char *new_name,
+		       unsigned flags);
+
+/* temporary.c */
+HOOK_ATTR(temporary_attr);
+HOOK_TARGET(temporary_target);
 
 /* kind_version.c */
 HOOK_PARENT(version_parent);

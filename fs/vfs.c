@@ -1,10 +1,12 @@
 #include "vfs_private.h"
 
+#include "temporary.h"
 #include "tree.h"
 
 #include "core/log.h"
 #include "core/process.h"
 #include "core/run_process.h"
+#include "core/view.h"
 #include "core/watch.h"
 
 #include <fcntl.h>
@@ -26,6 +28,7 @@ int vfs_new(struct store *store, struct vfs **ret)
 	vfs->nodes = node_table_new();
 	vfs->backings = backings_new();
 	draft_directories_init(&vfs->draft_directories);
+	temporary_links_init(&vfs->temporary_links);
 	vfs->owner = geteuid();
 	vfs->owner_group = getegid();
 	watch_on_change(store->watch, on_run_changed, vfs);
@@ -58,6 +61,7 @@ void vfs_free(struct vfs *vfs)
 	node_table_free(vfs->nodes);
 	backings_free(vfs->backings);
 	draft_directories_release(&vfs->draft_directories);
+	temporary_links_release(&vfs->temporary_links);
 	free(vfs);
 }
 
@@ -105,6 +109,23 @@ uint32_t vfs_caller_run(struct vfs *vfs, const struct vfs_call *call)
 		return 0;
 	cred = vfs_cred(call);
 	return caller_known(vfs->store, &cred, &caller) ? caller.run : 0;
+}
+
+int vfs_alias_target(struct vfs *vfs, const struct vfs_call *call, uint32_t collection,
+		     const char *alias, struct buf *ret)
+{
+	struct caller caller = { .run = vfs_caller_run(vfs, call) };
+	struct version v;
+	int err = 0;
+
+	/* A caller that only wants to know how long it is does not wait. */
+	if (call && call->follows)
+		err = vfs_caller(vfs, call, &caller);
+	if (err == 0)
+		err = view_resolve(vfs->store, caller.run, collection, slice_str(alias), &v);
+	if (err == 0)
+		buf_printf(ret, "v%u", v.number);
+	return err;
 }
 
 static uint32_t first_slot(const struct node_kind *kind)

@@ -29,6 +29,14 @@ void draft_directories_release(struct draft_directories *d);
  */
 void draft_directories_trim(struct vfs *vfs, struct node *node);
 
+/* Links that are about to be renamed: see temporary.h. */
+struct temporary_links {
+	pthread_mutex_t lock;
+	struct temporary_link *all;
+	size_t count, cap;
+	uint64_t last; /* number */
+};
+
 struct vfs {
 	struct store *store;
 	struct node_table *nodes;
@@ -36,6 +44,7 @@ struct vfs {
 	struct vfs_backing backing;
 	struct backings *backings;
 	struct draft_directories draft_directories;
+	struct temporary_links temporary_links;
 	uid_t owner; /* who runs the daemon: owns what nobody else does */
 	gid_t owner_group;
 };
@@ -64,6 +73,10 @@ struct cred vfs_cred(const struct vfs_call *call);
 int vfs_caller(struct vfs *vfs, const struct vfs_call *call, struct caller *ret);
 /* The same for what is only nice to know: 0 if it is not at hand. call may be NULL. */
 uint32_t vfs_caller_run(struct vfs *vfs, const struct vfs_call *call);
+
+/* What a link shows that is an alias: the version that the caller sees behind it. */
+int vfs_alias_target(struct vfs *vfs, const struct vfs_call *call, uint32_t collection,
+		     const char *alias, struct buf *ret);
 
 /* Tells the kernel to forget a name, or what it cached of a node. */
 void vfs_forget_name(struct vfs *vfs, uint64_t parent, const char *name);
