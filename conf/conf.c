@@ -6,7 +6,7 @@
 
 #define SECTION "mount"
 
-enum option_kind { BOOLEAN, NUMBER, LEVEL, PATH };
+enum option_kind { BOOLEAN, NUMBER, LEVEL, PATH, NAMES };
 
 struct option {
 	const char *name;
@@ -33,6 +33,9 @@ static const struct option options[] = {
 	  .sentence = "How much is logged: error, warning, info or debug." },
 	{ .name = MEMBER(log_file), .kind = PATH, .initial = "", .initial_in_words = "(none)",
 	  .sentence = "Absolute path of the log; none is syslog, or standard error with -f." },
+	{ .name = MEMBER(protected_aliases), .kind = NAMES, .initial = "",
+	  .initial_in_words = "(none)",
+	  .sentence = "Aliases, divided by spaces, that root and the store's owner alone may move." },
 	{ .name = MEMBER(latest_on_equal), .kind = BOOLEAN, .initial = "no",
 	  .sentence = "Logging content equal to an older version moves `latest` back to it." },
 	{ .name = MEMBER(keep_drafts_days), .kind = NUMBER, .initial = "30", .max = 36500,
@@ -100,6 +103,20 @@ static bool parse_number(const char *text, unsigned min, unsigned max, unsigned 
 	return true;
 }
 
+/* A word that no alias can be called protects nothing; other signs are a mistake. */
+static bool all_names(const char *text)
+{
+	return text[strspn(text, " abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				 "0123456789_.=+,@-")] == '\0';
+}
+
+static int set_string(char **member, const char *text)
+{
+	free(*member);
+	*member = xstrdup(text);
+	return 0;
+}
+
 static int set(struct conf *conf, const struct option *o, const char *text, struct buf *why)
 {
 	void *member = (char *)conf + o->offset;
@@ -127,12 +144,14 @@ static int set(struct conf *conf, const struct option *o, const char *text, stru
 		return -EINVAL;
 	case PATH:
 		/* The daemon's working directory is not the one it was started in. */
-		if (!*text || *text == '/') {
-			free(*(char **)member);
-			*(char **)member = xstrdup(text);
-			return 0;
-		}
+		if (!*text || *text == '/')
+			return set_string(member, text);
 		buf_printf(why, "%s is an absolute path, not '%s'", o->name, text);
+		return -EINVAL;
+	case NAMES:
+		if (all_names(text))
+			return set_string(member, text);
+		buf_printf(why, "%s are names divided by spaces, not '%s'", o->name, text);
 		return -EINVAL;
 	}
 	return -EINVAL;
@@ -162,7 +181,9 @@ void conf_init(struct conf *conf)
 void conf_release(struct conf *conf)
 {
 	free(conf->log_file);
+	free(conf->protected_aliases);
 	conf->log_file = NULL;
+	conf->protected_aliases = NULL;
 }
 
 /* A failed read leaves conf as it was: both readers work on a copy. */
@@ -171,14 +192,16 @@ static struct conf copy(const struct conf *conf)
 	struct conf c = *conf;
 
 	c.log_file = xstrdup(conf->log_file ? conf->log_file : "");
+	c.protected_aliases = xstrdup(conf->protected_aliases ? conf->protected_aliases : "");
 	return c;
 }
 
 static void replace(struct conf *conf, struct conf *by)
 {
-	free(conf->log_file);
+	conf_release(conf);
 	*conf = *by;
 	by->log_file = NULL;
+	by->protected_aliases = NULL;
 }
 
 /*

@@ -16,6 +16,7 @@ struct conf {
 	unsigned cache_mb;       /* RocksDB's block cache, MiB */
 	enum log_level log_level; /* error, warning, info, debug */
 	char *log_file;          /* "" is syslog once detached, standard error in the foreground */
+	char *protected_aliases; /* names divided by spaces */
 	bool latest_on_equal;    /* does `latest` move back to an equal older version? */
 	unsigned trash_days;     /* removed versions are purged after this age, days */
 	unsigned keep_drafts_days; /* drafts of failed and crashed runs go after this age, days */

@@ -284,6 +284,7 @@ static struct store_options store_options(const struct mounting *m)
 	return (struct store_options){
 		.cache_bytes = (size_t)m->conf.cache_mb << 20,
 		.latest_on_equal = m->conf.latest_on_equal,
+		.protected_aliases = m->conf.protected_aliases,
 		.keep_drafts_seconds = (uint64_t)m->conf.keep_drafts_days * 86400,
 		.trash_seconds = (uint64_t)m->conf.trash_days * 86400,
 		.lineage_bytes = (size_t)m->conf.lineage_mb << 20,

@@ -68,6 +68,7 @@ static void assert_defaults(const struct conf *c)
 	assert_int_equal(c->cache_mb, 64);
 	assert_int_equal(c->log_level, LOG_LEVEL_INFO);
 	assert_string_equal(c->log_file, "");
+	assert_string_equal(c->protected_aliases, "");
 	assert_false(c->latest_on_equal);
 	assert_int_equal(c->keep_drafts_days, 30);
 	assert_int_equal(c->trash_days, 7);
@@ -161,6 +162,8 @@ static void bad_files_name_their_line(void **state)
 		{ "[mount]\nallow_other\n", 2, "neither" },
 		{ "[mount]\nlog_level = loud\n", 2, "error, warning, info or debug" },
 		{ "[mount]\nlog_file = log\n", 2, "log_file is an absolute path, not 'log'" },
+		{ "[mount]\nprotected_aliases = a:b\n", 2,
+		  "protected_aliases are names divided by spaces, not 'a:b'" },
 		{ "[mount]\nrw = yes\n", 2, "there is no option 'rw'" },
 	};
 	struct fixture *f = *state;
@@ -218,6 +221,9 @@ static void lists(void **state)
 	assert_int_equal(read_list(f, "log_file=/tmp/a\\,b=c\\\\d,threads=5"), 0);
 	assert_string_equal(f->conf.log_file, "/tmp/a,b=c\\d");
 	assert_int_equal(f->conf.threads, 5);
+	assert_int_equal(read_list(f, "protected_aliases=prod stable"), 0);
+	assert_string_equal(f->conf.protected_aliases, "prod stable");
+	assert_string_equal(f->conf.log_file, "/tmp/a,b=c\\d");
 	assert_int_equal(read_list(f, "log_file="), 0);
 	assert_string_equal(f->conf.log_file, "");
 }
@@ -274,7 +280,8 @@ static void shipped_file(void **state)
 		skip();
 	assert_int_equal(conf_read_file(&f->conf, "conf/lineagefs.ini", &f->why), 0);
 	assert_defaults(&f->conf);
-	f->conf = (struct conf){ .log_file = f->conf.log_file };
+	f->conf = (struct conf){ .log_file = f->conf.log_file,
+				 .protected_aliases = f->conf.protected_aliases };
 	while (fgets(line, sizeof(line), file))
 		buf_add_str(&shown, line + (*line == ';'));
 	fclose(file);
