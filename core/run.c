@@ -445,6 +445,26 @@ static int running(struct kv_txn *txn, uint32_t id, struct run *ret)
 	return err < 0 ? err : run_write(txn, ret);
 }
 
+static int drop_role(struct kv_txn *txn, uint32_t id, struct slice role, uint32_t version);
+
+/* Makes room for a role: 1 if it says that already, 0, -errno. */
+static int replace_role(struct kv_txn *txn, const struct input_change *c, const struct run *run)
+{
+	AUTO(input_release) struct input old = { 0 };
+	int err = input_read(txn, c->id, c->role, &old);
+
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	if (c->keep)
+		return -EEXIST;
+	if (old.version == c->input.version)
+		return !strcmp(old.path, c->input.path);
+	err = drop_role(txn, c->id, c->role, old.version);
+	return err < 0 ? err : input_event_put(txn, c->store, run, &(struct input_event){
+		.kind = EVENT_INPUT_REMOVED, .role = c->role, .version = old.version,
+	});
+}
+
 static int declare_body(struct kv_txn *txn, void *arg)
 {
 	struct input_change *c = arg;
@@ -454,13 +474,12 @@ static int declare_body(struct kv_txn *txn, void *arg)
 	int err = running(txn, c->id, &run);
 
 	if (err == 0)
-		err = kv_has(txn, KV_META, KEY(input(c->id, c->role)));
-	if (err != 0)
-		return err < 0 ? err : -EEXIST;
-	err = kv_has(txn, KV_META, KEY(logged(c->id, c->input.version)));
+		err = kv_has(txn, KV_META, KEY(logged(c->id, c->input.version)));
 	c->own = err > 0;
+	if (err == 0)
+		err = replace_role(txn, c, &run);
 	if (err != 0)
-		return err < 0 ? err : -EINVAL;
+		return err < 0 ? err : c->own ? -EINVAL : 0;
 	/* Read again here: it may have been removed since the reference was resolved. */
 	err = version_read_by_id(txn, c->input.version, &v);
 	if (err == 0)
@@ -515,10 +534,51 @@ static int may_refer(struct store *store, const struct reference *ref, const str
 	return cred_may(cred, v.uid, v.gid, version_directory_mode(&v), 4) ? 0 : -EACCES;
 }
 
+/* What of a run the reference, which was tidied, leads to: its path is a slice of that. */
+static int resolve_input(struct store *store, uint32_t id, struct slice tidy,
+			 const struct cred *cred, struct reference *ret_ref, struct version *ret)
+{
+	int err = reference_parse(tidy, ret_ref);
+
+	if (err == 0)
+		err = may_refer(store, ret_ref, cred);
+	if (err == 0)
+		err = view_resolve_reference(store, id, ret_ref, ret);
+	if (err == 0 && !cred_may(cred, ret->uid, ret->gid, version_directory_mode(ret), 4))
+		err = -EACCES;
+	return err == -ENOTDIR ? -ENOENT : err;
+}
+
+int run_input_resolve(struct store *store, uint32_t id, struct slice reference,
+		      const struct cred *cred, struct version *ret, struct buf *ret_path)
+{
+	AUTO(buf_release) struct buf tidy = BUF_INIT;
+	AUTO(run_release) struct run run = { 0 };
+	struct reference ref;
+	int err = run_get(store, id, &run);
+
+	path_tidy(reference, &tidy);
+	if (err == 0 && run.state != RUN_RUNNING)
+		err = -EROFS;
+	if (err == 0)
+		err = resolve_input(store, id, buf_slice(&tidy), cred, &ref, ret);
+	if (err == 0 && ref.path.len) {
+		buf_add_char(ret_path, '/');
+		buf_add_slice(ret_path, ref.path);
+	}
+	return err;
+}
+
 int run_declare_input(struct store *store, uint32_t id, struct slice role, struct slice reference,
 		      const struct cred *cred)
 {
-	struct input_change c = { .store = store, .id = id, .role = role };
+	return run_set_input(store, id, role, reference, true, cred);
+}
+
+int run_set_input(struct store *store, uint32_t id, struct slice role, struct slice reference,
+		  bool keep, const struct cred *cred)
+{
+	struct input_change c = { .store = store, .id = id, .role = role, .keep = keep };
 	AUTO(buf_release) struct buf tidy = BUF_INIT;
 	struct reference ref;
 	struct version v;
@@ -527,15 +587,9 @@ int run_declare_input(struct store *store, uint32_t id, struct slice role, struc
 	if (!name_valid(role))
 		return -EINVAL;
 	path_tidy(reference, &tidy);
-	err = reference_parse(buf_slice(&tidy), &ref);
-	if (err == 0)
-		err = may_refer(store, &ref, cred);
-	if (err == 0)
-		err = view_resolve_reference(store, id, &ref, &v);
-	if (err == 0 && !cred_may(cred, v.uid, v.gid, version_directory_mode(&v), 4))
-		err = -EACCES;
+	err = resolve_input(store, id, buf_slice(&tidy), cred, &ref, &v);
 	if (err < 0)
-		return err == -ENOTDIR ? -ENOENT : err;
+		return err;
 	c.input.version = v.id;
 	c.alias = ref.alias;
 	c.input.path = ref.path.len ? xasprintf("/%.*s", (int)ref.path.len,

@@ -85,6 +85,15 @@ int run_next_named(struct kv_txn *txn, struct key prefix, struct slice from, str
  */
 int run_declare_input(struct store *store, uint32_t id, struct slice role, struct slice reference,
 		      const struct cred *cred);
+/*
+ * The same; unless keep, in the place of the role of that name, whose edge goes if no other role
+ * declares it.
+ */
+int run_set_input(struct store *store, uint32_t id, struct slice role, struct slice reference,
+		  bool keep, const struct cred *cred);
+/* What would be declared: the version, and the path below its files/ from its slash on, or "". */
+int run_input_resolve(struct store *store, uint32_t id, struct slice reference,
+		      const struct cred *cred, struct version *ret, struct buf *ret_path);
 /* -ENOENT, -EROFS. The edge goes with the last role that declared it. */
 int run_remove_input(struct store *store, uint32_t id, struct slice role);
 /* Replaces new_role if that exists, unless keep: -EEXIST. */

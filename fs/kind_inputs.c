@@ -2,6 +2,7 @@
  * kind_inputs.c - /runs/<run>/inputs: a link for every input; those that were declared by their
  * role, those that were only observed as <name>:v<N>, which no role can be called.
  */
+#include "temporary.h"
 #include "tree.h"
 #include "vfs_private.h"
 
@@ -84,6 +85,8 @@ int inputs_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 	int err;
 
 	(void)call;
+	if (temporary_find(vfs, dir, child, ret) == 0)
+		return 0;
 	if (strchr(child, ':')) {
 		err = find_observed(vfs, dir->a, child, &version);
 		if (err == 0)
@@ -140,29 +143,57 @@ static int find_slot(struct vfs *vfs, struct node *node, struct input *ret)
 	return -ENOENT;
 }
 
+static void add_target(struct vfs *vfs, const struct version *v, const char *path, struct buf *ret)
+{
+	autofree char *name = version_collection_name(vfs->store, v);
+
+	buf_printf(ret, "../../../artifacts/%s/v%u/files%s", name, v->number, path);
+}
+
 int input_target(struct vfs *vfs, const struct vfs_call *call, struct node *node, struct buf *ret)
 {
 	AUTO(input_release) struct input in = { 0 };
-	autofree char *name = NULL;
 	struct version v;
 	int err = find_slot(vfs, node, &in);
 
 	(void)call;
 	if (err == 0)
 		err = version_get_by_id(vfs->store, in.version, &v);
+	if (err == 0)
+		add_target(vfs, &v, in.path, ret);
+	return err;
+}
+
+/* Nothing is declared before the rename; but what could not be is refused. */
+static int symlink_for_a_moment(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+				const char *name, const char *target, struct node *ret)
+{
+	AUTO(buf_release) struct buf path = BUF_INIT, shown = BUF_INIT;
+	struct cred cred = vfs_cred(call);
+	struct temporary_link link = { 0 };
+	struct version v;
+	int err = run_input_resolve(vfs->store, dir->a, slice_str(target), &cred, &v, &path);
+
 	if (err < 0)
 		return err;
-	name = version_collection_name(vfs->store, &v);
-	buf_printf(ret, "../../../artifacts/%s/v%u/files%s", name, v.number, in.path);
-	return 0;
+	add_target(vfs, &v, buf_str(&path), &shown);
+	link.version = v.id;
+	link.shown = xstrdup(buf_str(&shown));
+	link.meant = xstrdup(target);
+	return temporary_add(vfs, call, dir, name, &link, ret);
 }
 
 static int inputs_symlink(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 			  const char *name, const char *target, struct node *ret)
 {
 	struct cred cred = vfs_cred(call);
-	int err = run_declare_input(vfs->store, dir->a, slice_str(name), slice_str(target), &cred);
+	int err = temporary_is_meant(call, name);
 
+	if (err < 0)
+		return err;
+	if (err > 0)
+		return symlink_for_a_moment(vfs, call, dir, name, target, ret);
+	err = run_declare_input(vfs->store, dir->a, slice_str(name), slice_str(target), &cred);
 	return err < 0 ? err : inputs_find(vfs, call, dir, name, ret);
 }
 
@@ -172,22 +203,33 @@ static int inputs_unlink(struct vfs *vfs, const struct vfs_call *call, struct no
 	uint32_t version;
 
 	(void)call;
+	if (temporary_remove(vfs, dir, name) == 0)
+		return 0;
 	/* What happened cannot be taken back. */
 	if (strchr(name, ':'))
 		return find_observed(vfs, dir->a, name, &version) == 0 ? -EPERM : -ENOENT;
 	return run_remove_input(vfs->store, dir->a, slice_str(name));
 }
 
-/* `ln -sfn` makes a link under a temporary name and renames it: a role may be replaced. */
 static int inputs_rename(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 			 const char *name, struct node *new_dir, const char *new_name,
 			 unsigned flags)
 {
-	(void)call;
+	AUTO(temporary_link_release) struct temporary_link link = { 0 };
+	struct cred cred = vfs_cred(call);
+	int err;
+
 	if (dir->a != new_dir->a)
 		return -EXDEV;
 	if (flags & ~(unsigned)RENAME_NOREPLACE)
 		return -EINVAL;
+	if (temporary_get(vfs, dir, name, &link) == 0) {
+		err = run_set_input(vfs->store, dir->a, slice_str(new_name), slice_str(link.meant),
+				    flags & RENAME_NOREPLACE, &cred);
+		if (err == 0)
+			temporary_remove(vfs, dir, name);
+		return err;
+	}
 	return run_rename_input(vfs->store, dir->a, slice_str(name), slice_str(new_name),
 				flags & RENAME_NOREPLACE);
 }

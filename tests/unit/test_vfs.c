@@ -177,12 +177,166 @@ static void a_listing_goes_on_where_it_failed(void **state)
 	vfs_free(vfs);
 }
 
+/* ---- ln -sfn ---- */
+
+/* Of a caller that cannot be seen: its link is taken for ln's by the name. */
+static const struct vfs_call ln_call = { .patient = true };
+
+/* Events of a kind so far. */
+static unsigned count_events(struct place *place, enum event_kind kind)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	AUTO(kv_donep) struct kv_scan *scan = NULL;
+	struct slice key, value;
+	unsigned n = 0;
+
+	assert_int_equal(kv_begin(place->store->kv, KV_READ, &txn), 0);
+	assert_int_equal(kv_scan(txn, KV_META, KEY(prefix('E')), slice("", 0), &scan), 0);
+	while (kv_next(scan, &key, &value) > 0) {
+		AUTO(event_record_release) struct event_record e = { 0 };
+
+		assert_int_equal(event_decode(value, &e), 0);
+		n += e.kind == kind;
+	}
+	return n;
+}
+
+static int make_link(struct vfs *vfs, const char *target, uint64_t dir, const char *name)
+{
+	struct vfs_entry entry;
+
+	return vfs_symlink(vfs, &ln_call, target, dir, name, &entry);
+}
+
+static void expect_link(struct vfs *vfs, uint64_t dir, const char *name, const char *target)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct vfs_entry entry;
+
+	assert_int_equal(vfs_lookup(vfs, &ln_call, dir, name, &entry), 0);
+	assert_int_equal(vfs_readlink(vfs, &ln_call, entry.attr.st_ino, &b), 0);
+	assert_string_equal(buf_str(&b), target);
+	assert_int_equal(entry.attr.st_size, strlen(target));
+}
+
+static void make_versions(struct place *place)
+{
+	uint32_t run = make_run(place, "maker");
+
+	for (unsigned i = 0; i < 3; i++) {
+		char text[2] = { (char)('0' + i) };
+
+		put_file(place, run, "m", text);
+		assert_int_equal(log_draft(place, run, "m"), 0);
+	}
+}
+
+static void moving_an_alias_is_one_change(void **state)
+{
+	struct place *place = *state;
+	struct vfs *vfs = serve(state);
+	struct vfs_entry entry;
+	uint64_t m;
+
+	make_versions(place);
+	m = at(vfs, "artifacts/m");
+	assert_int_equal(make_link(vfs, "v0", m, "prod"), 0);
+	assert_int_equal(make_link(vfs, "v1", m, "prod"), -EEXIST);
+	assert_int_equal(count_events(place, EVENT_ALIAS), 1);
+	assert_int_equal(make_link(vfs, "v9", m, "CuaB3dE9"), -ENOENT);
+	assert_int_equal(make_link(vfs, "v1", m, "CuaB3dE9"), 0);
+	assert_int_equal(make_link(vfs, "v1", m, "CuaB3dE9"), -EEXIST);
+	expect_link(vfs, m, "CuaB3dE9", "v1");
+	expect_clean_now(place);
+	assert_int_equal(count_events(place, EVENT_ALIAS), 1);
+	assert_int_equal(vfs_rename(vfs, &ln_call, m, "CuaB3dE9", m, "latest", 0), -EPERM);
+	assert_int_equal(vfs_rename(vfs, &ln_call, m, "CuaB3dE9", m, "v7", 0), -EINVAL);
+	assert_int_equal(vfs_rename(vfs, &ln_call, m, "CuaB3dE9", m, "prod", 1), -EEXIST);
+	assert_int_equal(vfs_rename(vfs, &ln_call, m, "CuaB3dE9", m, "prod", 2), -EINVAL);
+	assert_int_equal(vfs_rename(vfs, &ln_call, m, "CuaB3dE9", m, "prod", 0), 0);
+	assert_int_equal(vfs_lookup(vfs, &ln_call, m, "CuaB3dE9", &entry), -ENOENT);
+	expect_link(vfs, m, "prod", "v1");
+	assert_int_equal(count_events(place, EVENT_ALIAS), 2);
+	/* One that is given up, and one that nobody takes away. */
+	assert_int_equal(make_link(vfs, "v2", m, "Cuxxxxxx"), 0);
+	assert_int_equal(vfs_unlink(vfs, &ln_call, m, "Cuxxxxxx"), 0);
+	assert_int_equal(vfs_unlink(vfs, &ln_call, m, "Cuxxxxxx"), -ENOENT);
+	assert_int_equal(make_link(vfs, "v2", m, "Cuyyyyyy"), 0);
+	vfs_free(vfs);
+	vfs = serve(state);
+	assert_int_equal(vfs_lookup(vfs, &ln_call, at(vfs, "artifacts/m"), "Cuyyyyyy", &entry),
+			 -ENOENT);
+	assert_int_equal(count_events(place, EVENT_ALIAS), 2);
+	vfs_free(vfs);
+	expect_clean(place);
+}
+
+static void moving_an_input_is_one_change(void **state)
+{
+	struct place *place = *state;
+	struct vfs *vfs = serve(state);
+	uint32_t run;
+	uint64_t in;
+	struct edge edge;
+
+	make_versions(place);
+	run = make_run(place, "r");
+	in = at(vfs, "runs/r/inputs");
+	assert_int_equal(make_link(vfs, "m:v0", in, "data"), 0);
+	assert_int_equal(count_events(place, EVENT_INPUT), 1);
+	assert_int_equal(make_link(vfs, "m:v9", in, "CuaB3dE9"), -ENOENT);
+	assert_int_equal(make_link(vfs, "m:v1", in, "CuaB3dE9"), 0);
+	expect_link(vfs, in, "CuaB3dE9", "../../../artifacts/m/v1/files");
+	assert_int_equal(edge_get(place->store->kv, EDGE_RUN_USES, run,
+				  version_of(place, "m", 1).id, &edge), -ENOENT);
+	assert_int_equal(count_events(place, EVENT_INPUT), 1);
+	assert_int_equal(vfs_rename(vfs, &ln_call, in, "CuaB3dE9", in, "data", 1), -EEXIST);
+	assert_int_equal(vfs_rename(vfs, &ln_call, in, "CuaB3dE9", in, "data", 0), 0);
+	expect_link(vfs, in, "data", "../../../artifacts/m/v1/files");
+	assert_int_equal(count_events(place, EVENT_INPUT), 2);
+	assert_int_equal(count_events(place, EVENT_INPUT_REMOVED), 1);
+	assert_int_equal(edge_get(place->store->kv, EDGE_RUN_USES, run,
+				  version_of(place, "m", 0).id, &edge), -ENOENT);
+	assert_int_equal(edge_get(place->store->kv, EDGE_RUN_USES, run,
+				  version_of(place, "m", 1).id, &edge), 0);
+	/* To where it leads already. */
+	assert_int_equal(make_link(vfs, "m:v1", in, "CuaB3dE9"), 0);
+	assert_int_equal(vfs_rename(vfs, &ln_call, in, "CuaB3dE9", in, "data", 0), 0);
+	assert_int_equal(count_events(place, EVENT_INPUT), 2);
+	vfs_free(vfs);
+	expect_clean(place);
+}
+
+/* Somebody may want to call it that. */
+static void a_name_that_was_asked_for_stays(void **state)
+{
+	const struct vfs_call own = { .patient = true, .pid = getpid() };
+	const struct vfs_call hasty = { .pid = getpid() };
+	struct place *place = *state;
+	struct vfs *vfs = serve(state);
+	struct vfs_entry entry;
+
+	make_versions(place);
+	assert_int_equal(vfs_symlink(vfs, &hasty, "v0", at(vfs, "artifacts/m"), "Customer",
+				     &entry), VFS_PATIENCE);
+	assert_int_equal(vfs_symlink(vfs, &own, "v0", at(vfs, "artifacts/m"), "Customer",
+				     &entry), 0);
+	assert_int_equal(count_events(place, EVENT_ALIAS), 1);
+	vfs_free(vfs);
+	expect_clean(place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON(mixed, a_link_is_not_followed),
 		ON(mixed, a_leased_file_asks_for_patience),
 		ON(memory, a_listing_goes_on_where_it_failed),
+		ON(memory, moving_an_alias_is_one_change),
+		ON(real, moving_an_alias_is_one_change),
+		ON(memory, moving_an_input_is_one_change),
+		ON(real, moving_an_input_is_one_change),
+		ON(real, a_name_that_was_asked_for_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
