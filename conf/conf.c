@@ -35,7 +35,7 @@ static const struct option options[] = {
 	  .sentence = "Absolute path of the log; none is syslog, or standard error with -f." },
 	{ .name = MEMBER(protected_aliases), .kind = NAMES, .initial = "",
 	  .initial_in_words = "(none)",
-	  .sentence = "Aliases, divided by spaces, that root and the store's owner alone may move." },
+	  .sentence = "Aliases, divided by spaces, that only root and the store's owner move." },
 	{ .name = MEMBER(latest_on_equal), .kind = BOOLEAN, .initial = "no",
 	  .sentence = "Logging content equal to an older version moves `latest` back to it." },
 	{ .name = MEMBER(keep_drafts_days), .kind = NUMBER, .initial = "30", .max = 36500,

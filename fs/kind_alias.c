@@ -134,6 +134,23 @@ int alias_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	return stat_alias(vfs, node->a, node->b, node->name, st);
 }
 
+int alias_show(struct vfs *vfs, const struct vfs_call *call, uint32_t collection,
+	       const char *alias, struct buf *ret)
+{
+	struct caller caller = { .run = vfs_caller_run(vfs, call) };
+	struct version v;
+	int err = 0;
+
+	/* A caller that only wants to know how long it is does not wait. */
+	if (call && call->follows)
+		err = vfs_caller(vfs, call, &caller);
+	if (err == 0)
+		err = view_resolve(vfs->store, caller.run, collection, slice_str(alias), &v);
+	if (err == 0)
+		buf_printf(ret, "v%u", v.number);
+	return err;
+}
+
 int alias_target(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 		 struct buf *ret)
 {
@@ -141,7 +158,7 @@ int alias_target(struct vfs *vfs, const struct vfs_call *call, struct node *node
 	struct alias a;
 	int err = name_of(vfs, node->a, node->b, node->name, &a, &name);
 
-	return err < 0 ? err : vfs_alias_target(vfs, call, node->a, buf_str(&name), ret);
+	return err < 0 ? err : alias_show(vfs, call, node->a, buf_str(&name), ret);
 }
 
 static uint32_t slot_of(const struct node *node)

@@ -251,7 +251,7 @@ int latest_attr(struct vfs *vfs, struct node *node, struct stat *st)
 int latest_target(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 		  struct buf *ret)
 {
-	return vfs_alias_target(vfs, call, node->a, "latest", ret);
+	return alias_show(vfs, call, node->a, "latest", ret);
 }
 
 const struct node_edit collection_edit = {

@@ -90,6 +90,9 @@ HOOK_FIND(view_alias_find);
 HOOK_NEXT(view_alias_next);
 HOOK_ATTR(view_alias_attr);
 HOOK_TARGET(view_alias_target);
+/* What an alias shows, `latest` too: the version that the caller sees behind it. */
+int alias_show(struct vfs *vfs, const struct vfs_call *call, uint32_t collection,
+	       const char *alias, struct buf *ret);
 /* What a collection's edit does with a name that is an alias, or is to be one. */
 int alias_symlink(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 		  const char *name, const char *target, struct node *ret);

@@ -6,7 +6,6 @@
 #include "core/log.h"
 #include "core/process.h"
 #include "core/run_process.h"
-#include "core/view.h"
 #include "core/watch.h"
 
 #include <fcntl.h>
@@ -109,23 +108,6 @@ uint32_t vfs_caller_run(struct vfs *vfs, const struct vfs_call *call)
 		return 0;
 	cred = vfs_cred(call);
 	return caller_known(vfs->store, &cred, &caller) ? caller.run : 0;
-}
-
-int vfs_alias_target(struct vfs *vfs, const struct vfs_call *call, uint32_t collection,
-		     const char *alias, struct buf *ret)
-{
-	struct caller caller = { .run = vfs_caller_run(vfs, call) };
-	struct version v;
-	int err = 0;
-
-	/* A caller that only wants to know how long it is does not wait. */
-	if (call && call->follows)
-		err = vfs_caller(vfs, call, &caller);
-	if (err == 0)
-		err = view_resolve(vfs->store, caller.run, collection, slice_str(alias), &v);
-	if (err == 0)
-		buf_printf(ret, "v%u", v.number);
-	return err;
 }
 
 static uint32_t first_slot(const struct node_kind *kind)

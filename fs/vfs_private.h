@@ -74,10 +74,6 @@ int vfs_caller(struct vfs *vfs, const struct vfs_call *call, struct caller *ret)
 /* The same for what is only nice to know: 0 if it is not at hand. call may be NULL. */
 uint32_t vfs_caller_run(struct vfs *vfs, const struct vfs_call *call);
 
-/* What a link shows that is an alias: the version that the caller sees behind it. */
-int vfs_alias_target(struct vfs *vfs, const struct vfs_call *call, uint32_t collection,
-		     const char *alias, struct buf *ret);
-
 /* Tells the kernel to forget a name, or what it cached of a node. */
 void vfs_forget_name(struct vfs *vfs, uint64_t parent, const char *name);
 void vfs_forget_cached(struct vfs *vfs, uint64_t ino);
