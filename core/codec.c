@@ -545,6 +545,32 @@ int decode_blob_row(struct slice s, struct blob_row *ret)
 	return 0;
 }
 
+void encode_journal_head(struct buf *b, const struct journal_head *h)
+{
+	record_begin(b);
+	put_u64(b, h->count);
+	put_u64(b, h->bytes);
+	put_digest(b, &h->digest);
+	put_u64(b, h->time);
+	put_u64(b, h->broken);
+}
+
+int decode_journal_head(struct slice s, struct journal_head *ret)
+{
+	struct reader r = record_of(s);
+	struct journal_head h = { 0 };
+
+	h.count = get_u64(&r);
+	h.bytes = get_u64(&r);
+	get_digest(&r, &h.digest);
+	h.time = get_u64(&r);
+	h.broken = get_u64(&r);
+	if (reader_end(&r) < 0)
+		return -EIO;
+	*ret = h;
+	return 0;
+}
+
 void encode_intent(struct buf *b, const struct intent *i)
 {
 	record_begin(b);

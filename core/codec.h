@@ -54,6 +54,7 @@
  *   z <digest><generation:8>  size: bytes of a blob that is gone, to be removed
  *   E <event:8>               struct event: a change that is in no journal yet  (core/event.h)
  *   L <end:8>                 a line of the journal that ends before this offset (core/journal.h)
+ *                             where it ends is struct journal_head, in M journal
  *
  *   <digest><generation:8>    the bytes of a small blob              KV_PACK (blob_dir.c)
  */
@@ -315,6 +316,15 @@ struct intent {
 	uint64_t created;
 };
 
+/* Where the journal ends. */
+struct journal_head {
+	uint64_t count; /* lines */
+	uint64_t bytes;
+	struct digest digest; /* of the last line, newline included; zeros: there is none */
+	uint64_t time;	      /* of the latest event */
+	uint64_t broken; /* number of the first line after it did not end as it had; 0: always did */
+};
+
 void collection_release(struct collection *c);
 void run_release(struct run *r);
 void input_release(struct input *i);
@@ -346,6 +356,8 @@ void encode_draft(struct buf *b, const struct draft *d);
 int decode_draft(struct slice s, struct draft *ret);
 void encode_blob_row(struct buf *b, const struct blob_row *r);
 int decode_blob_row(struct slice s, struct blob_row *ret);
+void encode_journal_head(struct buf *b, const struct journal_head *h);
+int decode_journal_head(struct slice s, struct journal_head *ret);
 void encode_intent(struct buf *b, const struct intent *i);
 int decode_intent(struct slice s, struct intent *ret);
 

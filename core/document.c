@@ -1,6 +1,7 @@
 #include "document_private.h"
 
 #include "alias.h"
+#include "journal.h"
 #include "lineage.h"
 #include "observe.h"
 #include "version_note.h"
@@ -131,6 +132,22 @@ static void add_stat(void *arg, const char *name, uint64_t n)
 	json_object_set_new(arg, name, json_number(n));
 }
 
+static json_t *events_of(struct store *store)
+{
+	json_t *events = json_object();
+	struct journal_head head;
+
+	journal_end(store, &head);
+	json_object_set_new(events, "count", json_number(head.count));
+	json_object_set_new(events, "bytes", json_number(head.bytes));
+	json_object_set_new(events, "head",
+			    head.count ? json_digest(&head.digest) : json_null());
+	json_object_set_new(events, "broken", json_boolean(head.broken));
+	if (head.broken)
+		json_object_set_new(events, "broken_since", json_number(head.broken));
+	return events;
+}
+
 int document_status(struct store *store, struct buf *ret)
 {
 	json_t *root = json_object(), *kv = json_object(), *graph = json_object();
@@ -157,6 +174,7 @@ int document_status(struct store *store, struct buf *ret)
 	json_object_set_new(root, "key_value_store", kv);
 	lineage_stats(store, add_stat, graph);
 	json_object_set_new(root, "lineage_graph", graph);
+	json_object_set_new(root, "events", events_of(store));
 	json_finish(root, ret);
 	return 0;
 }

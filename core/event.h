@@ -24,7 +24,7 @@ enum event_kind {
 	EVENT_ALIAS,	     /* alias, from and to: versions; no from: made, no to: removed */
 	EVENT_TAGGED,	     /* tag */
 	EVENT_UNTAGGED,	     /* tag */
-	EVENT_TEXT,	     /* what: description, metadata.json, ...; from and to: digests */
+	EVENT_TEXT,	     /* what: description, type, ...; from and to: digests, or a type */
 	EVENT_OWNER,	     /* owner, group, mode */
 	EVENT_COLLECTION_MADE,
 	EVENT_COLLECTION_REMOVED,

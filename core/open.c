@@ -6,6 +6,7 @@
 #include "console.h"
 #include "directory.h"
 #include "draft.h"
+#include "journal.h"
 #include "lineage.h"
 #include "log.h"
 #include "observe.h"
@@ -184,6 +185,8 @@ static int start_watching(struct store *store)
 
 	store->callers = callers_new();
 	store->lineage = lineage_new(store);
+	if (err == 0)
+		err = journal_start(store, &store->journal);
 	return err < 0 ? err : watch_start(store, &store->watch);
 }
 
@@ -248,6 +251,7 @@ void store_close(struct store *store)
 	lineage_free(store->lineage);
 	free(store->changes.runs);
 	stop_janitor(store);
+	journal_stop(store->journal);
 	assert(!store->areas);
 	run_logs_release(store);
 	free(store->leftovers);

@@ -369,16 +369,21 @@ static int put_event(struct kv_txn *txn, const struct publishing *p, const struc
 static int move_latest(struct kv_txn *txn, const struct publishing *p, struct collection *c,
 		       const struct version *v)
 {
-	char from[16], to[16];
+	AUTO(buf_release) struct buf label = BUF_INIT;
+	int64_t old = c->latest;
+	char from[24], to[24];
 
-	if (c->latest == v->number)
+	if (old == v->number)
 		return 0;
-	snprintf(from, sizeof(from), "v%lld", (long long)c->latest);
-	snprintf(to, sizeof(to), "v%u", v->number);
 	c->latest = v->number;
+	snprintf(from, sizeof(from), "v%lld", (long long)old);
+	snprintf(to, sizeof(to), "v%u", v->number);
+	version_label(&label, c->name, v->number);
 	return event_put(txn, p->store, &(struct event){
-		.kind = EVENT_ALIAS, .run = p->run.name, .object = c->name,
-		.details = { { "alias", "latest" }, { "from", from }, { "to", to } },
+		.kind = EVENT_ALIAS, .run = p->run.name, .object = buf_str(&label), .version = v->id,
+		.details = { { "alias", "latest" },
+			     { "from", old < 0 ? NULL : from },
+			     { "to", to } },
 	});
 }
 

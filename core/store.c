@@ -71,6 +71,12 @@ int store_new_ids(struct store *store, enum store_id kind, uint64_t n, uint64_t 
 	return 0;
 }
 
+uint64_t store_ids_given(struct store *store, enum store_id kind)
+{
+	LOCKED(&store->id_lock);
+	return store->ranges[kind].next;
+}
+
 uint64_t store_now(void)
 {
 	struct timespec now;

@@ -36,6 +36,7 @@ struct store_options {
 	size_t lineage_bytes;	      /* of memory for edges; a larger graph is walked on disk */
 	size_t lineage_nodes;	      /* of a closure, at most */
 	size_t document_nodes;	      /* of a document of the graph, at most */
+	unsigned journal_ms; /* so often the journal looks for events; 0: only when it is asked */
 };
 
 struct draft_area;
@@ -135,6 +136,12 @@ void store_close(struct store *store); /* NULL is fine */
 
 /* n consecutive new ids, the first of which is *ret. Touches the disk once in many calls. */
 int store_new_ids(struct store *store, enum store_id kind, uint64_t n, uint64_t *ret);
+
+/*
+ * Ids of a kind that were given out since the store was opened are less than this; they have no
+ * gaps, if all were taken one by one. 0: none was.
+ */
+uint64_t store_ids_given(struct store *store, enum store_id kind);
 
 /* There is something to sweep away. */
 void store_wake_janitor(struct store *store);

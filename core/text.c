@@ -2,16 +2,26 @@
 
 #include <assert.h>
 
-int text_changed(struct kv_txn *txn, struct store *store, const struct text_change *change)
+/* A name is shown as it is; of others the digest. Nothing is no text. Owned. */
+static char *shown(const struct text_change *change, struct slice text)
 {
-	char from[DIGEST_HEX_SIZE + 1], to[DIGEST_HEX_SIZE + 1];
+	char hex[DIGEST_HEX_SIZE + 1];
 	struct digest d;
 
+	if (text.len == 0)
+		return NULL;
+	if (!strcmp(change->what, "type") || !strcmp(change->what, "job_type"))
+		return xstrndup(text.data, text.len);
+	digest_of(text, &d);
+	digest_to_hex(&d, hex);
+	return xasprintf("sha256:%s", hex);
+}
+
+int text_changed(struct kv_txn *txn, struct store *store, const struct text_change *change)
+{
+	autofree char *from = shown(change, change->from), *to = shown(change, change->to);
+
 	assert(!slice_equal(change->from, change->to));
-	digest_of(change->from, &d);
-	digest_to_hex(&d, from);
-	digest_of(change->to, &d);
-	digest_to_hex(&d, to);
 	return event_put(txn, store, &(struct event){
 		.kind = EVENT_TEXT, .run = change->run, .object = change->object,
 		.version = change->version,

@@ -290,6 +290,7 @@ static struct store_options store_options(const struct mounting *m)
 		.lineage_bytes = (size_t)m->conf.lineage_mb << 20,
 		.lineage_nodes = m->conf.lineage_nodes,
 		.document_nodes = m->conf.document_nodes,
+		.journal_ms = 1000,
 	};
 }
 

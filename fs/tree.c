@@ -15,6 +15,7 @@ const struct node_kind kind_root = {
 		{ "runs", &kind_runs },
 		{ "view", &kind_views },
 		{ "lineage", &kind_lineages },
+		{ "events.ndjson", &kind_events },
 		{ NULL, NULL },
 	},
 	.attr = root_attr,
@@ -33,6 +34,13 @@ const struct node_kind kind_status = {
 	.type = S_IFREG,
 	.attr = root_text_attr,
 	.render = status_render,
+};
+
+const struct node_kind kind_events = {
+	.name = "events.ndjson",
+	.type = S_IFREG,
+	.attr = events_attr,
+	.open = events_open,
 };
 
 /* /artifacts */

@@ -18,6 +18,7 @@ struct check {
 		struct blob_id id;
 	} *shared;
 	size_t shared_count, shared_cap;
+	struct journal_head journal; /* of the lines seen so far */
 	struct buf slots; /* of aliases */
 };
 
@@ -78,5 +79,11 @@ blob_visit check_bytes;
 
 row_check check_of_version, check_version_note, check_version_tag, check_tagged, check_of_type,
 	check_of_job;
+
+/* ---- check_journal.c ---- */
+
+row_check check_event, check_line;
+/* After all lines. */
+void check_journal_head(struct check *c);
 
 #endif

@@ -11,7 +11,6 @@
 #include "core/alias.h"
 #include "core/draft.h"
 #include "core/edge.h"
-#include "core/event.h"
 #include "core/run.h"
 #include "core/tree.h"
 
@@ -500,14 +499,6 @@ static void check_left_over(struct check *c, struct slice key, struct slice valu
 	wrong(c, "left over: a row of kind %c", *(const char *)key.data);
 }
 
-static void check_event(struct check *c, struct slice key, struct slice value)
-{
-	AUTO(event_record_release) struct event_record e = { 0 };
-
-	if (key.len != 9 || event_decode(value, &e) < 0)
-		wrong(c, "event %llu cannot be read", U(key_u64_at(key, 1)));
-}
-
 static void check_nothing(struct check *c, struct slice key, struct slice value)
 {
 	(void)c, (void)key, (void)value;
@@ -532,7 +523,7 @@ static row_check *const rows[256] = {
 	['Y'] = check_of_type,
 	['H'] = check_of_job,
 	['E'] = check_event,
-	['L'] = check_nothing,
+	['L'] = check_line,
 	['v'] = check_version_id,
 	['D'] = check_equal,
 	['r'] = check_run_name,
@@ -636,6 +627,7 @@ unsigned check_store(struct store *store, struct buf *ret)
 			each_row(&c, (char)i, rows[i]);
 	if (blob_each(store->blobs, check_bytes, &c) < 0)
 		wrong(&c, "the blobs cannot be listed");
+	check_journal_head(&c);
 	check_drafts(&c, store->drafts, ".");
 	free(c.shared);
 	buf_release(&c.slots);

@@ -101,7 +101,7 @@ static void of_logging(void **state)
 			     "logged a m:v0 files=1 size=3\n"
 			     "logged a m:v1 files=1 size=3\n"
 			     "run_started b -\n"
-			     "alias b m alias=latest from=v1 to=v0\n"
+			     "alias b m:v0 alias=latest from=v1 to=v0\n"
 			     "logged_equal b m:v0 files=1 size=3\n"
 			     "run_ended b - state=finished\n");
 }
