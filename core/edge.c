@@ -133,7 +133,7 @@ int edge_last_use(struct kv *kv, uint32_t version, uint64_t *ret)
 	return err < 0 ? err : read_last_use(txn, version, ret);
 }
 
-/* All runs that use a version write this row: only now and then, or they would meet all the time. */
+/* All runs that use a version write this row: only now and then, or they would meet too often. */
 static int note_use(struct kv_txn *txn, uint32_t version, uint64_t at)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;

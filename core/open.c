@@ -236,7 +236,8 @@ int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
 		store_close(store);
 		return err;
 	}
-	store_wake_janitor(store);
+	if (!options->idle)
+		store_wake_janitor(store);
 	*ret = store;
 	return 0;
 }

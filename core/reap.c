@@ -200,6 +200,8 @@ static int remove_file(struct store *store, const struct blob_id *id, uint64_t s
 		      blob_open(store->blobs, id, size, &blob) == 0 && blob_fd(blob) >= 0;
 	int err = blob_remove(store->blobs, id, size);
 
+	if (err == 0)
+		atomic_fetch_add(&store->freed_bytes, size);
 	if (err == 0 && shared)
 		draft_unmark_shared(blob_fd(blob), id);
 	return err;
@@ -336,4 +338,9 @@ void reap_soon(struct store *store)
 		store->reap_again = true;
 	}
 	store_wake_janitor(store);
+}
+
+uint64_t reap_freed(const struct store *store)
+{
+	return atomic_load(&store->freed_bytes);
 }

@@ -43,5 +43,7 @@ int reap_until(struct store *store, const bool *stop);
 int reap_some(struct store *store, size_t most);
 /* Has the janitor do it. */
 void reap_soon(struct store *store);
+/* Bytes of blobs that went since the store was opened, by whomever. */
+uint64_t reap_freed(const struct store *store);
 
 #endif

@@ -10,6 +10,7 @@
 struct change {
 	struct store *store;
 	uint32_t id;
+	uint64_t removed;	/* time */
 	struct version version; /* as it became */
 };
 
@@ -112,7 +113,7 @@ static int remove_body(struct kv_txn *txn, void *arg)
 	if (err < 0)
 		return err;
 	gone = v;
-	gone.removed = store_now();
+	gone.removed = change->removed;
 	err = version_move(txn, &v, &gone);
 	if (err == 0)
 		err = put_event(txn, change->store, EVENT_REMOVED, NULL, &c, &gone);
@@ -129,15 +130,20 @@ static int remove_body(struct kv_txn *txn, void *arg)
 	return err;
 }
 
-static int do_change(struct store *store, uint32_t version, kv_body *body)
+static int change_at(struct store *store, uint32_t version, uint64_t removed, kv_body *body)
 {
-	struct change change = { .store = store, .id = version };
+	struct change change = { .store = store, .id = version, .removed = removed };
 	/* As with a directory: a crash of the machine may undo it, nothing else does. */
 	int err = kv_update(store->kv, KV_ORDERED, body, &change);
 
 	if (err == 0)
 		version_changed(store, &change.version);
 	return err;
+}
+
+static int do_change(struct store *store, uint32_t version, kv_body *body)
+{
+	return change_at(store, version, store_now(), body);
 }
 
 int version_remove(struct store *store, uint32_t version)
@@ -147,6 +153,11 @@ int version_remove(struct store *store, uint32_t version)
 	if (err == 0 && store->options.trash_seconds == 0)
 		store_wake_janitor(store);
 	return err;
+}
+
+int version_discard(struct store *store, uint32_t version)
+{
+	return change_at(store, version, store->opened_at, remove_body);
 }
 
 /* ---- and back ---- */
@@ -299,7 +310,7 @@ int version_purge_older(struct store *store, uint64_t before, const bool *stop)
 		more = version_removed_next(store, v.collection, number, &v);
 		if (more <= 0)
 			return more < 0 ? more : first < 0 ? first : count;
-		if (v.removed >= before)
+		if (v.removed >= before || v.removed == store->opened_at)
 			continue;
 		more = version_purge(store, v.id);
 		count += more == 0;

@@ -13,6 +13,16 @@
  * (version_write), so that removing it and naming it cannot miss each other.
  */
 int version_remove(struct store *store, uint32_t version);
+/*
+ * The same for who purges it at once (core/gc.h). Its time is the second at which the store was
+ * opened, not a moment in nanoseconds: this tells what is to be purged, and by whom, from what an
+ * earlier daemon left, which is very old.
+ */
+int version_discard(struct store *store, uint32_t version);
+static inline bool version_is_discarded(const struct version *v)
+{
+	return v->removed > 0 && v->removed < 1000000000000;
+}
 /* Back from the trash; `latest` is its if it is the highest. -ENOENT: not in the trash. */
 int version_restore(struct store *store, uint32_t version);
 /*

@@ -32,6 +32,7 @@ struct store_options {
 	bool latest_on_equal;
 	const char *protected_aliases; /* names, divided by spaces; borrowed, may be NULL */
 	uint64_t keep_drafts_seconds; /* of failed runs; 0: for ever */
+	bool idle; /* the janitor waits: who opens the store just looks, or does it himself */
 	uint64_t trash_seconds;	      /* that removed versions are kept; 0: no time */
 	size_t lineage_bytes;	      /* of memory for edges; a larger graph is walked on disk */
 	size_t lineage_nodes;	      /* of a closure, at most */
@@ -91,6 +92,7 @@ struct store {
 	struct draft_area *areas;
 
 	pthread_mutex_t reap_lock; /* core/reap.c */
+	atomic_uint_fast64_t freed_bytes;
 
 	struct store_listener { /* core/removal.c */
 		pthread_rwlock_t lock;

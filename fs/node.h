@@ -161,7 +161,10 @@ struct node_kind {
 	int (*list)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 		    struct listing **ret);
 
-	/* Owner, permission bits, times (st_atim 0: as st_mtim); st_size stays -1 when render or target tells it. */
+	/*
+	 * Owner, permission bits, times (st_atim 0: as st_mtim); st_size stays -1 when render or
+	 * target tells it.
+	 */
 	int (*attr)(struct vfs *vfs, struct node *node, struct stat *st);
 	/* VFS_SET_MODE, _UID, _GID; drafts all. */
 	int (*set_attr)(struct vfs *vfs, const struct vfs_call *call, struct node *node,
