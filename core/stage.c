@@ -8,6 +8,8 @@
 #define BATCH_BLOBS 1024
 #define BATCH_PAGES 512
 #define BATCH_LARGE 32
+/* Of the hash table that finds a batch's blobs; a power of two, some times BATCH_BLOBS. */
+#define SLOTS (4 * BATCH_BLOBS)
 
 struct staged_blob {
 	struct blob_id id;
@@ -16,6 +18,7 @@ struct staged_blob {
 	int fd;	       /* large, else -1 */
 	struct draft_top *top; /* large: with a reference */
 	uint64_t since;
+	bool fresh; /* its row was made by the transaction of the batch */
 };
 
 struct staged_page {
@@ -33,6 +36,7 @@ struct stage {
 	struct staged_blob blobs[BATCH_BLOBS];
 	struct staged_page pages[BATCH_PAGES];
 	size_t blob_count, page_count, large_count;
+	uint16_t slots[SLOTS]; /* of blobs by digest: place + 1; 0: free */
 	bool twins; /* other logs put some of the same bytes first: ours are doomed */
 	bool batch_twins; /* the same of this batch, until it is committed */
 };
@@ -73,15 +77,26 @@ uint64_t stage_intent(const struct stage *s)
 	return s->intent;
 }
 
+/* Where the blob is in the table of this batch, or would be. */
+static uint16_t *slot_of(struct stage *s, const struct digest *digest)
+{
+	uint32_t hash;
+
+	memcpy(&hash, digest->bytes, sizeof(hash));
+	while (s->slots[hash % SLOTS] != 0 &&
+	       !digest_equal(&s->blobs[s->slots[hash % SLOTS] - 1].id.digest, digest))
+		hash++;
+	return &s->slots[hash % SLOTS];
+}
+
 /* Is the blob present, or in this batch? */
 static int is_present(struct stage *s, const struct digest *digest)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
 	int err;
 
-	for (size_t i = s->blob_count; i-- > 0;)
-		if (digest_equal(&s->blobs[i].id.digest, digest))
-			return 1;
+	if (*slot_of(s, digest) != 0)
+		return 1;
 	err = kv_get_one(s->store->kv, KV_META, KEY(blob(digest)), &b);
 	return err == -ENOENT ? 0 : err < 0 ? err : 1;
 }
@@ -107,6 +122,7 @@ static int add_blob(struct stage *s, const struct staged_blob *blob)
 	b->id.generation = generation;
 	if (b->top)
 		draft_top_hold(b->top);
+	*slot_of(s, &b->id.digest) = (uint16_t)(s->blob_count + 1);
 	s->blob_count++;
 	return 0;
 }
@@ -294,7 +310,7 @@ static int put_bytes(struct stage *s)
 	return n ? blob_put_packed(s->store->blobs, items, n) : 0;
 }
 
-static int blob_row_body(struct kv_txn *txn, struct stage *s, const struct staged_blob *b)
+static int blob_row_body(struct kv_txn *txn, struct stage *s, struct staged_blob *b)
 {
 	AUTO(buf_release) struct buf row = BUF_INIT;
 	struct blob_row fresh = { .size = b->size, .generation = b->id.generation };
@@ -302,6 +318,7 @@ static int blob_row_body(struct kv_txn *txn, struct stage *s, const struct stage
 
 	if (there < 0)
 		return there;
+	b->fresh = !there;
 	/* Another log put the same bytes first: ours go. */
 	if (there) {
 		s->batch_twins = true;
@@ -311,15 +328,21 @@ static int blob_row_body(struct kv_txn *txn, struct stage *s, const struct stage
 	return kv_put(txn, KV_META, KEY(blob(&b->id.digest)), buf_slice(&row));
 }
 
-static int refer_to_blob(struct kv_txn *txn, const struct digest *digest, uint64_t page)
+static int refer_to_blob(struct kv_txn *txn, struct stage *s, const struct digest *digest,
+			 uint64_t page)
 {
-	int there = kv_has(txn, KV_META, KEY(blob(digest)));
+	uint16_t slot = *slot_of(s, digest);
+	/* This transaction has seen that there was no row, so nothing that could be doomed. */
+	int there = slot != 0 && s->blobs[slot - 1].fresh;
 
-	if (there <= 0)
-		return there < 0 ? there : -ESTALE;
-	there = reap_spare_blob(txn, digest);
-	if (there < 0)
-		return there;
+	if (!there) {
+		there = kv_has(txn, KV_META, KEY(blob(digest)));
+		if (there <= 0)
+			return there < 0 ? there : -ESTALE;
+		there = reap_spare_blob(txn, digest);
+		if (there < 0)
+			return there;
+	}
 	return kv_put(txn, KV_META, KEY(blob_ref(digest, page)), slice("", 0));
 }
 
@@ -333,7 +356,7 @@ static int refer_to_page(struct kv_txn *txn, uint64_t page, enum referrer kind, 
 }
 
 /* References from a page to what is in it. */
-static int page_refs(struct kv_txn *txn, uint64_t id, struct slice bytes)
+static int page_refs(struct kv_txn *txn, struct stage *s, uint64_t id, struct slice bytes)
 {
 	struct page_reader reader;
 	struct page_entry e;
@@ -351,7 +374,7 @@ static int page_refs(struct kv_txn *txn, uint64_t id, struct slice bytes)
 		else if (e.type == ENTRY_DIRECTORY)
 			err = refer_to_page(txn, e.page, REFERRER_PAGE, id);
 		else if (e.type == ENTRY_FILE)
-			err = refer_to_blob(txn, &e.digest, id);
+			err = refer_to_blob(txn, s, &e.digest, id);
 	}
 	return err;
 }
@@ -366,7 +389,7 @@ static int reuse_page(struct kv_txn *txn, const struct stage *s, const struct st
 	return refer_to_page(txn, p->id, REFERRER_INTENT, s->intent);
 }
 
-static int new_page(struct kv_txn *txn, const struct stage *s, const struct staged_page *p)
+static int new_page(struct kv_txn *txn, struct stage *s, const struct staged_page *p)
 {
 	AUTO(buf_release) struct buf record = BUF_INIT;
 	AUTO(buf_release) struct buf id = BUF_INIT;
@@ -385,7 +408,7 @@ static int new_page(struct kv_txn *txn, const struct stage *s, const struct stag
 	}
 	if (there >= 0)
 		there = refer_to_page(txn, p->id, REFERRER_INTENT, s->intent);
-	return there < 0 ? there : page_refs(txn, p->id, bytes);
+	return there < 0 ? there : page_refs(txn, s, p->id, bytes);
 }
 
 static int rows_body(struct kv_txn *txn, void *arg)
@@ -410,6 +433,8 @@ void stage_discard(struct stage *s)
 		if (s->blobs[i].top)
 			draft_top_put(s->blobs[i].top);
 	}
+	if (s->blob_count)
+		memset(s->slots, 0, sizeof(s->slots));
 	s->blob_count = s->page_count = s->large_count = 0;
 	buf_reset(&s->bytes);
 	buf_reset(&s->page_bytes);
