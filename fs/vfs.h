@@ -8,7 +8,8 @@
  *
  * Results: 0 or a count, or -errno, always one that the user may see; but vfs_open(),
  * vfs_create(), vfs_mkdir(), vfs_symlink(), vfs_setattr() and vfs_readlink() may also answer
- * VFS_PATIENCE to a call that is not patient. Threads: everything may be called from any thread at any time.
+ * VFS_PATIENCE to a call that is not patient. Threads: everything may be called from any thread at
+ * any time.
  */
 #ifndef FS_VFS_H
 #define FS_VFS_H
