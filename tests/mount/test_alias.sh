@@ -168,6 +168,29 @@ test_in_a_run() {
 	absent "$MNT/view/r/m/other"
 }
 
+# What a run saw behind an alias is what it gets when it is run again.
+test_rerun_pins_it() {
+	start_mount
+	make_versions 2
+	ln -s v0 "$M/prod"
+	cd "$T"
+	"$LINEAGEFS" run -m "$MNT" --id first --input data=m:prod -- \
+		sh -c 'cat "$LINEAGEFS_ARTIFACTS/m/prod/files/text"' >"$T/first" 2>"$T/err" ||
+		fail "$(cat "$T/err")"
+	eq "first" "$(cat "$T/first")" "text 0"
+	ln -sfn v1 "$M/prod"
+	grep -q 'data=m:prod:v0' "$MNT/runs/first/rerun.sh" ||
+		fail "rerun.sh: $(grep input "$MNT/runs/first/rerun.sh")"
+	mkdir "$T/bin"
+	ln -s "$LINEAGEFS" "$T/bin/lineagefs"
+	PATH=$T/bin:$PATH LINEAGEFS_MOUNT=$MNT "$MNT/runs/first/rerun.sh" >"$T/again" \
+		2>"$T/err" || fail "$(cat "$T/err")"
+	eq "again" "$(cat "$T/again")" "text 0"
+	eq "prod" "$(readlink "$M/prod")" v1
+	"$LINEAGEFS" lineage -m "$MNT" m:prod >"$T/tree"
+	grep -q 'm:v1' "$T/tree" || fail "lineage of m:prod: $(cat "$T/tree")"
+}
+
 test_log_gives_names() {
 	start_mount
 	make_versions 1
