@@ -108,6 +108,8 @@ int reference_parse(struct slice text, struct reference *ret)
 	const char *p = text.data;
 	size_t n = sizeof(word) - 1;
 
+	if (text.len == 0)
+		return -EINVAL;
 	if (!memchr(text.data, '/', text.len))
 		return parse_short(text, ret);
 	/*

@@ -169,6 +169,34 @@ static int add_used(struct store *store, uint32_t run, struct buf *script,
 	return more;
 }
 
+/*
+ * Other aliases behind which the run saw versions that it used: the command may look at them again.
+ * The first of a version was said with it.
+ */
+static int add_other_aliases(struct store *store, uint32_t run, struct buf *script)
+{
+	AUTO(buf_release) struct buf alias = BUF_INIT;
+	uint32_t collection = 0, version = 0;
+	int more;
+
+	while ((more = view_pin_next(store, run, &collection, &alias, &version)) > 0) {
+		AUTO(buf_release) struct buf text = BUF_INIT, first = BUF_INIT;
+		autofree char *name = NULL;
+		struct version v;
+		struct edge edge;
+
+		if (version_get_by_id(store, version, &v) < 0 ||
+		    edge_get(store->kv, EDGE_RUN_USES, run, version, &edge) < 0)
+			continue;
+		name = version_collection_name(store, &v);
+		buf_printf(&text, "%s:%s:v%u", name, buf_str(&alias), v.number);
+		add_label(store, run, &v, &first);
+		if (!slice_equal(buf_slice(&text), buf_slice(&first)))
+			option(script, "--input", buf_str(&text));
+	}
+	return more;
+}
+
 static int add_command(struct store *store, const struct run *run, const struct launch *l,
 		       struct buf *script)
 {
@@ -181,6 +209,8 @@ static int add_command(struct store *store, const struct run *run, const struct 
 	err = add_declared(store, run->id, script, &declared);
 	if (err == 0)
 		err = add_used(store, run->id, script, &declared);
+	if (err == 0)
+		err = add_other_aliases(store, run->id, script);
 	buf_add_str(script, " \\\n\t--");
 	for (size_t i = 0; i < l->command_count; i++) {
 		buf_add_char(script, ' ');

@@ -1,9 +1,11 @@
 /* The contracts of core/launch.h and core/rerun.h: nothing of a command is lost on its way. */
 #include "store_place.h"
 
+#include "core/alias.h"
 #include "core/launch.h"
 #include "core/rerun.h"
 #include "core/run_note.h"
+#include "core/view.h"
 
 static const char *const nasty[] = {
 	"", " ", "plain", "it's", "'", "''", "\"$HOME\"", "`id`", "$(id)", "a\nb", "\n", "-n",
@@ -174,6 +176,38 @@ static void a_shell_reads_back_what_was_run(void **state)
 	assert_int_equal(rest.len, 0);
 }
 
+/* Two aliases of one version, and one of a version that was looked at and not used. */
+static void every_alias_is_pinned(void **state)
+{
+	AUTO(buf_release) struct buf metadata = BUF_INIT, got = BUF_INIT;
+	AUTO(launch_release) struct launch l = { 0 };
+	struct place *place = *state;
+	uint32_t maker = make_run(place, "maker"), id = make_run(place, "r");
+	autofree char *script = NULL;
+	struct version v, seen;
+
+	put_file(place, maker, "data", "x");
+	put_file(place, maker, "more", "y");
+	assert_int_equal(finish(place, maker), 0);
+	v = version_of(place, "data", 0);
+	assert_int_equal(alias_set(place->store, v.collection, slice_str("prod"), v.id, true,
+				   &root_cred), 0);
+	assert_int_equal(run_declare_input(place->store, id, slice_str("in"),
+					   slice_str("data:latest"), &root_cred), 0);
+	assert_int_equal(view_resolve(place->store, id, v.collection, slice_str("prod"), &seen), 0);
+	v = version_of(place, "more", 0);
+	assert_int_equal(view_resolve(place->store, id, v.collection, slice_str("latest"), &seen),
+			 0);
+	launch_add_argument(&l, "true");
+	launch_encode(&l, &metadata);
+	assert_int_equal(run_text_write(place->store, id, RUN_METADATA, buf_slice(&metadata)), 0);
+	script = script_of(place, id);
+	read_at(script, &got);
+	assert_non_null(strstr(buf_str(&got), "--input in=data:latest:v0 "));
+	assert_non_null(strstr(buf_str(&got), "--input data:prod:v0 "));
+	assert_null(strstr(buf_str(&got), "more"));
+}
+
 static void without_a_command_it_says_so(void **state)
 {
 	struct place *place = *state;
@@ -197,6 +231,8 @@ int main(void)
 		cmocka_unit_test(nonsense_is_unknown),
 		ON(real, a_shell_reads_back_what_was_run),
 		ON(memory, a_shell_reads_back_what_was_run),
+		ON(memory, every_alias_is_pinned),
+		ON(real, every_alias_is_pinned),
 		ON(memory, without_a_command_it_says_so),
 	};
 
