@@ -36,7 +36,7 @@ DEPENDENCIES = $(OBJECTS:.o=.d) $(FAKES:%.c=$(BUILD)/%.d) $(UNIT_TESTS:%.c=$(BUI
 Q = $(if $(V),,@)
 SAY = $(if $(V),@:,@printf '  %-5s %s\n')
 
-.PHONY: all unit-programs unit mount-test test check format lint flags install clean help FORCE
+.PHONY: all unit-programs unit mount-test test check bench format lint flags install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -88,6 +88,11 @@ test: ## unit and mount-test
 
 check: ## test, under the address and undefined behaviour sanitizers
 	+$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined test
+
+# QUICK=1 only shows that it runs through; ROUNDS=5 measures more often.
+bench: $(BUILD)/lineagefs ## measure beside the local filesystem and its peers
+	$(Q)tests/bench/run $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(QUICK),--quick,--write tests/bench/RESULTS.md)
 
 format: ## lay out all C files with clang-format
 	$(Q)clang-format -i $(SOURCES) $(FAKES) $(UNIT_TESTS) $(HEADERS)

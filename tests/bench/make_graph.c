@@ -2,9 +2,10 @@
  * make_graph.c - a store with a large lineage graph in it, for measuring: a collection `a` of
  * versions of one type, each logged by a run of its own that used some of those before it.
  *
- * make_graph STORE RUNS USES WINDOW: each run uses USES random versions of the last WINDOW ones. The
- * edges go to standard output, "<from> <to>" a line: versions are even numbers, runs odd ones. All
- * versions have the content of one empty file. Rows are written as core/publish.c would.
+ * make_graph STORE RUNS USES WINDOW [READERS]: each run uses USES random versions of the last
+ * WINDOW ones. Their edges go to standard output, "<from> <to>" a line: versions are even numbers,
+ * runs odd ones. READERS more runs use every one of these versions and log nothing. All versions
+ * have the content of one empty file. Rows are written as core/publish.c would.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,13 +18,14 @@
 #include "core/run.h"
 
 #define BATCH 2000
+#define READER_BATCH 10
 
 struct making {
 	struct store *store;
 	struct version model; /* what all versions are like */
 	uint32_t collection;
 	uint32_t from, to; /* runs of this batch */
-	uint32_t uses, window;
+	uint32_t runs, uses, window, readers;
 	uint64_t version_id, run_id, sequence; /* of number 0 */
 };
 
@@ -56,7 +58,8 @@ static int put_version(struct kv_txn *txn, const struct making *m, uint32_t n)
 static int put_run(struct kv_txn *txn, const struct making *m, uint32_t n)
 {
 	AUTO(buf_release) struct buf id = BUF_INIT;
-	AUTO(run_release) struct run run = {
+	AUTO(run_release)
+	struct run run = {
 		.id = (uint32_t)m->run_id + n,
 		.name = xasprintf("r%" PRIu32, n),
 		.state = RUN_FINISHED,
@@ -105,9 +108,32 @@ static int batch_body(struct kv_txn *txn, void *arg)
 	return err;
 }
 
-static void print_edges(const struct making *m, uint32_t runs)
+/* Sequences of readers follow those of all runs. */
+static int reader_body(struct kv_txn *txn, void *arg)
 {
-	for (uint32_t n = 0; n < runs; n++) {
+	struct making *m = arg;
+	int err = 0;
+
+	for (uint32_t n = m->from; err == 0 && n < m->to; n++) {
+		err = put_run(txn, m, n);
+		for (uint32_t v = 0; err == 0 && v < m->runs; v++) {
+			struct edge edge = {
+				.flags = EDGE_OBSERVED,
+				.sequence = m->sequence + (uint64_t)m->runs * (m->uses + 1) +
+					    (uint64_t)(n - m->runs) * m->runs + v,
+				.opened = 1,
+			};
+
+			err = edge_add_use(txn, (uint32_t)m->run_id + n,
+					   (uint32_t)m->version_id + v, &edge);
+		}
+	}
+	return err;
+}
+
+static void print_edges(const struct making *m)
+{
+	for (uint32_t n = 0; n < m->runs; n++) {
 		uint64_t seed = n + 1;
 		uint32_t window = n < m->window ? n : m->window;
 
@@ -126,8 +152,8 @@ static int finish_body(struct kv_txn *txn, void *arg)
 
 	if (err < 0)
 		return err;
-	c.next_number = m->to + 1;
-	c.latest = m->to;
+	c.next_number = m->runs + 1;
+	c.latest = m->runs;
 	return collection_write(txn, &c);
 }
 
@@ -138,7 +164,9 @@ static int make_model(struct making *m)
 	AUTO(collection_release) struct collection c = { 0 };
 	AUTO(buf_release) struct buf path = BUF_INIT;
 	struct publish_request request = {
-		.cred = &root, .name = slice_str("a"), .type = slice_str("model"),
+		.cred = &root,
+		.name = slice_str("a"),
+		.type = slice_str("model"),
 	};
 	int err = run_create(m->store, slice_str("first"), 0, 0, 0755, 0, &request.run);
 
@@ -155,43 +183,60 @@ static int make_model(struct making *m)
 	return err;
 }
 
+/* Runs from..to in batches. */
+static int put_all(struct making *m, kv_body *body, uint32_t from, uint32_t to, uint32_t batch)
+{
+	int err = 0;
+
+	for (m->from = from; err == 0 && m->from < to; m->from = m->to) {
+		m->to = to - m->from < batch ? to : m->from + batch;
+		err = kv_update(m->store->kv, KV_ORDERED, body, m);
+	}
+	return err;
+}
+
+static int make(struct making *m)
+{
+	uint32_t all = m->runs + m->readers;
+	int err = make_model(m);
+
+	if (err == 0)
+		err = store_new_ids(m->store, ID_VERSION, m->runs, &m->version_id);
+	if (err == 0)
+		err = store_new_ids(m->store, ID_RUN, all, &m->run_id);
+	if (err == 0)
+		err = store_new_ids(m->store, ID_SEQUENCE,
+				    (uint64_t)m->runs * (m->uses + 1 + m->readers), &m->sequence);
+	if (err == 0)
+		err = put_all(m, batch_body, 0, m->runs, BATCH);
+	if (err == 0)
+		err = put_all(m, reader_body, m->runs, all, READER_BATCH);
+	return err < 0 ? err : kv_update(m->store->kv, KV_DURABLE, finish_body, m);
+}
+
 int main(int argc, char **argv)
 {
 	const struct store_options options = { .cache_bytes = 256u << 20 };
 	AUTO(buf_release) struct buf why = BUF_INIT;
 	struct making m = { 0 };
-	uint32_t runs;
 	int err;
 
-	if (argc != 5) {
-		fprintf(stderr, "usage: make_graph STORE RUNS USES WINDOW\n");
+	if (argc != 5 && argc != 6) {
+		fprintf(stderr, "usage: make_graph STORE RUNS USES WINDOW [READERS]\n");
 		return 2;
 	}
-	runs = (uint32_t)strtoul(argv[2], NULL, 10);
+	m.runs = (uint32_t)strtoul(argv[2], NULL, 10);
 	m.uses = (uint32_t)strtoul(argv[3], NULL, 10);
 	m.window = (uint32_t)strtoul(argv[4], NULL, 10);
+	m.readers = argc > 5 ? (uint32_t)strtoul(argv[5], NULL, 10) : 0;
 	log_set_level(LOG_LEVEL_ERROR);
 	err = store_open(argv[1], &options, &why, &m.store);
 	if (err == 0)
-		err = make_model(&m);
-	if (err == 0)
-		err = store_new_ids(m.store, ID_VERSION, runs, &m.version_id);
-	if (err == 0)
-		err = store_new_ids(m.store, ID_RUN, runs, &m.run_id);
-	if (err == 0)
-		err = store_new_ids(m.store, ID_SEQUENCE, (uint64_t)runs * (m.uses + 1),
-				    &m.sequence);
-	for (m.from = 0; err == 0 && m.from < runs; m.from = m.to) {
-		m.to = runs - m.from < BATCH ? runs : m.from + BATCH;
-		err = kv_update(m.store->kv, KV_ORDERED, batch_body, &m);
-	}
-	m.to = runs;
-	if (err == 0)
-		err = kv_update(m.store->kv, KV_DURABLE, finish_body, &m);
+		err = make(&m);
 	if (err < 0)
 		fprintf(stderr, "make_graph: %s %s\n", strerror(-err), buf_str(&why));
 	else
-		print_edges(&m, runs);
+		print_edges(&m);
 	store_close(m.store);
 	return err < 0;
 }

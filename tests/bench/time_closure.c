@@ -1,9 +1,9 @@
 /*
  * time_closure.c - how long the upstream closures of versions of a store of make_graph take.
  *
- * time_closure STORE NUMBER...: for each version a:v<NUMBER>, in that order, a line with the numbers
- * of versions and runs above it and the microseconds. The first query builds the graph, so a line
- * "first" with its time comes before them; none is asked for twice.
+ * time_closure STORE NUMBER...: for each version a:v<NUMBER>, in that order, a line with the
+ * numbers of versions and runs above it and the microseconds. The first query builds the graph, so a
+ * line "first" with its time comes before them; none is asked for twice.
  */
 #include <inttypes.h>
 #include <stdio.h>
