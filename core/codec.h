@@ -45,9 +45,10 @@
  *   h <run:4><name> 0 <chunk:4>  files that need no hashing again (core/scan.h)
  *   t <digest>                -> page id                             (core/page.h)
  *   T <page:8>                its digest, then the page
- *   P <page:8><kind:1><id:8>  somebody refers to the page: a page, a version, an intent
+ *   P <page:8><kind:1><id:8>  somebody refers to the page: a page, a version, an intent, a run
  *   B <digest>                struct blob_row: the blob is present
  *   b <digest><page:8>        the page has a file of these bytes
+ *   F <run:4><page:8>         drafts of the run borrow from below the page: nothing (core/borrow.h)
  *   N <intent:8>              struct intent: a log that is under way
  *   n <intent:8><part:4>      what the intent put or refers to
  *   x <page:8>, y <digest>    doomed: goes unless somebody refers to it  (core/reap.h)
@@ -89,7 +90,7 @@ static inline struct slice key_slice(const struct key *k)
 /* slice of a key made on the spot: KEY(run(7)) */
 #define KEY(call) key_slice(&(const struct key[]){ key_##call }[0])
 
-enum referrer { REFERRER_PAGE, REFERRER_VERSION, REFERRER_INTENT };
+enum referrer { REFERRER_PAGE, REFERRER_VERSION, REFERRER_INTENT, REFERRER_RUN };
 enum tagged { TAGGED_VERSION = 'v', TAGGED_RUN = 'r' };
 
 struct key key_store(const char *what);
@@ -135,6 +136,7 @@ struct key key_page(uint64_t page);
 struct key key_page_ref(uint64_t page, enum referrer kind, uint64_t id);
 struct key key_blob(const struct digest *digest);
 struct key key_blob_ref(const struct digest *digest, uint64_t page);
+struct key key_borrowed(uint32_t run, uint64_t page);
 struct key key_intent(uint64_t intent);
 struct key key_intent_part(uint64_t intent, uint32_t part);
 struct key key_doomed_page(uint64_t page);

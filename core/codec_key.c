@@ -388,6 +388,14 @@ struct key key_blob_ref(const struct digest *digest, uint64_t page)
 	return k;
 }
 
+struct key key_borrowed(uint32_t run, uint64_t page)
+{
+	struct key k = key_id('F', run);
+
+	key_add_number(&k, page, 8);
+	return k;
+}
+
 struct key key_intent(uint64_t intent)
 {
 	return key_wide('N', intent);

@@ -1,5 +1,6 @@
 #include "draft.h"
 
+#include "borrow.h"
 #include "directory.h"
 #include "log.h"
 #include "run.h"
@@ -448,7 +449,8 @@ static bool is_stale(struct store *store, uint32_t id, uint64_t keep_seconds)
 }
 
 /* Moves an area that is stale out of the way, while nobody can open it. */
-static bool set_aside(struct store *store, uint32_t run, uint64_t keep_seconds, const char *gone)
+static bool set_aside(struct store *store, uint32_t run, uint64_t keep_seconds, const char *gone,
+		      bool *doomed)
 {
 	char name[16];
 
@@ -465,6 +467,8 @@ static bool set_aside(struct store *store, uint32_t run, uint64_t keep_seconds, 
 			log_errno(-errno, "moving drafts/%s away", name);
 		return false;
 	}
+	/* While nobody can open it again: a run that failed may go on. */
+	*doomed |= borrow_forget(store, run) > 0;
 	return true;
 }
 
@@ -472,7 +476,8 @@ int draft_sweep(struct store *store, uint64_t keep_seconds)
 {
 	AUTO(directory_closep) DIR *dir = NULL;
 	struct dirent *e;
-	int more = directory_open(store->drafts, ".", &dir);
+	bool doomed = false;
+	int more = directory_open(store->drafts, ".", &dir), err;
 
 	while (more >= 0 && (more = directory_next(dir, &e)) > 0) {
 		char gone[32], *end;
@@ -481,11 +486,14 @@ int draft_sweep(struct store *store, uint64_t keep_seconds)
 
 		snprintf(gone, sizeof(gone), "%s%.16s", is_gone ? "" : "gone.", e->d_name);
 		if (!is_gone && (*end != '\0' || e->d_name[0] == '.' ||
-				 !set_aside(store, (uint32_t)id, keep_seconds, gone)))
+				 !set_aside(store, (uint32_t)id, keep_seconds, gone,
+					    &doomed)))
 			continue;
 		/* Opening a store does not wait for this: the janitor is about to come. */
 		if (store->janitor_started)
 			remove_tree(store->drafts, gone);
 	}
-	return more < 0 ? log_errno(more, "reading drafts/") : 0;
+	more = more < 0 ? log_errno(more, "reading drafts/") : 0;
+	err = borrow_sweep(store, doomed);
+	return more < 0 ? more : err;
 }

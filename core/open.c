@@ -1,6 +1,7 @@
 /*
  * open.c - opening a store: its backends, then recovery, then the janitor; and closing it.
  */
+#include "borrow.h"
 #include "caller.h"
 #include "codec.h"
 #include "console.h"
@@ -430,6 +431,8 @@ static int make_whole(struct store *store)
 	if (fd < 0 || fgetxattr(fd, WHOLE_XATTR, NULL, 0) >= 0)
 		return 0;
 	err = blob_each(store->blobs, mark_again, store);
+	if (err == 0)
+		err = borrow_mark_lost(store);
 	/* Without such attributes nothing is shared, and this is looked at again. */
 	if (err == 0 && fsetxattr(fd, WHOLE_XATTR, "1", 1, 0) == 0)
 		fsync(fd);

@@ -1,11 +1,14 @@
 #include "scan.h"
 
+#include "borrow.h"
 #include "directory.h"
 #include "log.h"
 #include "run.h"
 #include "tree.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <time.h>
 
 /*
@@ -153,6 +156,21 @@ static bool is_blob(struct walk *w, int directory, const struct item *item, stru
 	return true;
 }
 
+/* 1: it borrows the bytes of a blob, so what it holds is known. 0, -errno. */
+static int is_borrowed(struct walk *w, int directory, const struct item *item, struct digest *ret)
+{
+	char path[32 + NAME_MAX + 1];
+	struct blob_id id;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", directory, item->name);
+	if (!borrow_path_is(path, &item->st, &id))
+		return 0;
+	if (!stage_is_present(w->scan->stage, &id))
+		return fail(w, -EIO, "what it is a link to is gone");
+	*ret = id.digest;
+	return 1;
+}
+
 static int read_small(struct walk *w, int fd, struct digest *ret_digest, uint64_t *ret_size)
 {
 	size_t size = 0;
@@ -264,10 +282,12 @@ static int scan_file(struct walk *w, int directory, struct item *item, struct pa
 	e->type = ENTRY_FILE;
 	e->executable = item->st.st_mode & 0100;
 	e->size = (uint64_t)item->st.st_size;
-	if (find_known(w, &item->st, &e->digest))
+	if (find_known(w, &item->st, &e->digest)) {
 		remember(w, &item->st, &e->digest);
-	else if (!is_blob(w, directory, item, &e->digest))
-		err = hash_file(w, directory, item, e);
+	} else if (!is_blob(w, directory, item, &e->digest)) {
+		err = is_borrowed(w, directory, item, &e->digest);
+		err = err > 0 ? 0 : err < 0 ? err : hash_file(w, directory, item, e);
+	}
 	/* The hasher counted what it read, so that one large file moves as well. */
 	progress->bytes = err < 0 ? before : before + e->size;
 	if (err < 0)

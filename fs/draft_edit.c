@@ -5,6 +5,9 @@
 #include "draft_node.h"
 #include "tree.h"
 
+#include "core/borrow.h"
+#include "core/observe.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -129,12 +132,89 @@ int draft_do_create(const struct draft_spot *spot, const struct vfs_call *call, 
 	return err;
 }
 
-int draft_do_link(const struct draft_spot *spot, struct node *node, const char *name)
+/* May the caller read it? The kernel has not asked. */
+static int check_lent(const struct vfs_call *call, const struct node_lent *lent)
+{
+	struct cred cred = vfs_cred(call);
+
+	if (S_ISLNK(lent->mode) || cred_may(&cred, lent->uid, lent->gid, lent->mode, 4))
+		return 0;
+	return -EACCES;
+}
+
+/* The run uses the version, before it has anything of it; so does the run in whose view it is. */
+static int observe_lent(const struct draft_spot *spot, const struct node_lent *lent)
+{
+	int err = observe_version(spot->vfs->store, spot->area->run, lent->version);
+
+	if (err == 0 && lent->run && lent->run != spot->area->run)
+		err = observe_version(spot->vfs->store, lent->run, lent->version);
+	return err;
+}
+
+static int make_lent(const struct draft_spot *spot, const struct node_lent *lent, int dir,
+		     const char *name)
+{
+	/* Its owner may write to it: that is what a draft is for. */
+	const struct borrowing b = {
+		.digest = *lent->digest,
+		.size = lent->size,
+		.mode = (lent->mode & 0777) | S_IWUSR,
+		.mtime = lent->mtime,
+	};
+	struct timespec times[2] = { { .tv_nsec = UTIME_NOW }, lent->mtime };
+
+	if (S_ISREG(lent->mode))
+		return borrow_make(spot->vfs->store, &b, dir, name);
+	if (symlinkat(lent->target, dir, name) < 0)
+		return -errno;
+	utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW);
+	return 0;
+}
+
+/*
+ * A link to a file of a version: as large ones borrow their bytes, none is copied; it is the
+ * caller's, with the times and the mode that the version shows.
+ */
+static int link_lent(const struct draft_spot *spot, const struct vfs_call *call,
+		     const struct node_lent *lent, const char *name, struct node *ret)
+{
+	int fd, err = check_lent(call, lent);
+
+	/* A draft is a directory or a file. */
+	if (err == 0 && !spot->parent && name[0] != '.' && !S_ISREG(lent->mode))
+		err = -EPERM;
+	if (err == 0)
+		err = observe_lent(spot, lent);
+	if (err == 0 && S_ISREG(lent->mode) && lent->size > BLOB_PACK_MAX)
+		err = borrow_keep(spot->vfs->store, spot->area->run, lent->version);
+	if (err < 0)
+		return err;
+	SHARED(&spot->area->lock);
+	fd = change_fd(spot);
+	if (fd < 0)
+		return fd;
+	touch_name(spot, name);
+	{
+		AS_CALLER(call);
+
+		err = make_lent(spot, lent, fd, name);
+	}
+	return err < 0 ? err : draft_lookup(spot, name, ret);
+}
+
+int draft_do_link(const struct draft_spot *spot, const struct vfs_call *call, struct node *node,
+		  const char *name, struct node *ret)
 {
 	struct draft_file *f = node->kind == &kind_draft ? draft_file(node) : NULL;
 	struct draft_path path;
+	struct node_lent lent;
 	int fd, err;
 
+	if (node->kind->lend) {
+		node->kind->lend(node, &lent);
+		return link_lent(spot, call, &lent, name, ret);
+	}
 	/*
 	 * Each draft is a filesystem of its own here; /proc's magic links lead to the inode
 	 * itself.
@@ -152,6 +232,8 @@ int draft_do_link(const struct draft_spot *spot, struct node *node, const char *
 	draft_touch(f->top, node->backing);
 	if (linkat(AT_FDCWD, path.text, fd, name, f->fd >= 0 ? AT_SYMLINK_FOLLOW : 0) < 0)
 		return -errno;
+	node_again(spot->vfs->nodes, node);
+	*ret = (struct node){ .interned = node };
 	return 0;
 }
 
@@ -379,13 +461,12 @@ static int draft_symlink(struct vfs *vfs, const struct vfs_call *call, struct no
 }
 
 static int draft_link(struct vfs *vfs, const struct vfs_call *call, struct node *node,
-		      struct node *dir, const char *name)
+		      struct node *dir, const char *name, struct node *ret)
 {
 	struct draft_spot spot = draft_spot_of(dir);
 
 	(void)vfs;
-	(void)call;
-	return draft_do_link(&spot, node, name);
+	return draft_do_link(&spot, call, node, name, ret);
 }
 
 static int draft_unlink(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
@@ -484,7 +565,8 @@ static int set_attr_locked(struct node *node, const struct stat *set, unsigned w
 		err = draft_node_stat(node, &st);
 	if (err < 0)
 		return err;
-	if (own && draft_path_is_shared(path.text, &st, NULL))
+	if (own && (draft_path_is_shared(path.text, &st, NULL) ||
+		    borrow_path_is(path.text, &st, NULL)))
 		return -EAGAIN;
 	draft_touch(f->top, node->backing);
 	if (what & VFS_SET_SIZE && truncate(path.text, set->st_size) < 0)

@@ -8,6 +8,7 @@
 #include "draft_node.h"
 #include "tree.h"
 
+#include "core/borrow.h"
 #include "core/log.h"
 #include "core/observe.h"
 
@@ -337,7 +338,9 @@ static int name_of(struct node *node, const char **ret_name)
 	return f->fd >= 0 ? -1 : draft_spot_fd(&spot);
 }
 
-/* A descriptor to read the shared inode by, and a name of it. 1: shared; 0: not. */
+/*
+ * A descriptor to read the shared inode by, and a name of it. 1: shared; 2: borrowed; 0: neither.
+ */
 static int open_shared(struct node *node, int *ret_fd, int *ret_directory, char **ret_name)
 {
 	struct draft_file *f = draft_file(node);
@@ -359,6 +362,8 @@ static int open_shared(struct node *node, int *ret_fd, int *ret_directory, char 
 	*ret_fd = open(path.text, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (*ret_fd < 0)
 		return -errno;
+	if (borrow_fd_is(*ret_fd, &st, NULL))
+		return 2;
 	if (!draft_fd_is_shared(*ret_fd, &st, NULL))
 		return 0;
 	*ret_directory = name_of(node, &name);
@@ -403,6 +408,19 @@ static void end_unshare(struct draft_file *f)
 	pthread_cond_broadcast(&f->area->closed);
 }
 
+/*
+ * Names may change meanwhile, the file that it is open on does not. The kernel never reads a
+ * borrowed file by itself: only who writes makes it begin.
+ */
+static int make_own(struct swap *swap, const struct vfs_call *call, bool truncate)
+{
+	struct draft_path path;
+
+	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", swap->old_fd);
+	return borrow_own(draft_file(swap->node)->top, path.text, truncate, call->interrupted,
+			  swap_inode, swap);
+}
+
 int draft_node_unshare(struct node *node, const struct vfs_call *call, bool truncate)
 {
 	struct draft_file *f = draft_file(node);
@@ -418,8 +436,9 @@ int draft_node_unshare(struct node *node, const struct vfs_call *call, bool trun
 	if (err > 0) {
 		struct swap swap = { .node = node, .old_fd = fd, .named = name != NULL };
 
-		err = draft_unshare(f->top, fd, directory, name, truncate, call->interrupted,
-				    swap_inode, &swap);
+		err = err == 2 ? make_own(&swap, call, truncate) :
+				 draft_unshare(f->top, fd, directory, name, truncate,
+					       call->interrupted, swap_inode, &swap);
 		if (err < 0)
 			end_swap(f, false);
 		/* The kernel looks the name up again, and tries once more. */
@@ -443,12 +462,27 @@ static bool is_executed(struct draft_file *f)
 	return false;
 }
 
+/* The blob's file takes the place of the one that borrows from it. */
+static int read_borrowed(const struct draft_file *f, const struct blob_id *id,
+			 const struct stat *st, int *fd)
+{
+	int blob = borrow_open(f->vfs->store, id, (uint64_t)st->st_size);
+
+	if (blob < 0)
+		return blob;
+	close(*fd);
+	*fd = blob;
+	return 0;
+}
+
 /* One try: 1 when the file is shared and must not be; -EAGAIN when it is leased at this moment. */
 static int open_once(struct node *node, const struct caller *opener, int flags,
 		     struct vfs_open *ret)
 {
 	struct draft_file *f = draft_file(node);
 	struct draft_path path;
+	struct blob_id id;
+	bool borrows;
 	struct stat st;
 	int fd, err = 0;
 
@@ -469,8 +503,12 @@ static int open_once(struct node *node, const struct caller *opener, int flags,
 	if (fd < 0)
 		return -errno;
 	err = fstat(fd, &st) < 0 ? -errno : 0;
-	if (err == 0 && (writes(flags) || (flags & O_TRUNC)) && draft_fd_is_shared(fd, &st, NULL))
+	borrows = err == 0 && borrow_fd_is(fd, &st, &id);
+	if (err == 0 && (writes(flags) || (flags & O_TRUNC)) &&
+	    (borrows || draft_fd_is_shared(fd, &st, NULL)))
 		err = 1;
+	if (err == 0 && borrows)
+		err = read_borrowed(f, &id, &st, &fd);
 	if (err == 0 && flags & O_TRUNC) {
 		draft_touch(f->top, st.st_ino);
 		err = (writes(flags) ? ftruncate(fd, 0) : truncate(path.text, 0)) < 0 ? -errno : 0;

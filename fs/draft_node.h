@@ -98,7 +98,9 @@ enum draft_make { DRAFT_MAKE_NODE, DRAFT_MAKE_DIRECTORY, DRAFT_MAKE_LINK };
 int draft_do_make(const struct draft_spot *spot, const struct vfs_call *call,
 		  enum draft_make make, const char *name, mode_t mode, const char *target,
 		  struct node *ret);
-int draft_do_link(const struct draft_spot *spot, struct node *node, const char *name);
+/* To a name of the same draft, or to what a version lends. */
+int draft_do_link(const struct draft_spot *spot, const struct vfs_call *call, struct node *node,
+		  const char *name, struct node *ret);
 int draft_do_remove(const struct draft_spot *spot, const char *name, bool directory);
 int draft_do_rename(const struct draft_spot *from, const char *name, const struct draft_spot *to,
 		    const char *new_name, unsigned flags);

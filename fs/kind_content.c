@@ -342,6 +342,25 @@ static ssize_t xattr_list(struct vfs *vfs, struct node *node, char *to, size_t s
 
 const struct node_xattrs content_xattrs = { .get = xattr_get, .list = xattr_list };
 
+void content_lend(struct node *node, struct node_lent *ret)
+{
+	const struct content *c = node->data;
+	bool link = c->entry.type == ENTRY_LINK;
+
+	*ret = (struct node_lent){
+		.version = node->a,
+		.run = view_of(node),
+		.uid = c->uid,
+		.gid = c->gid,
+		.mode = link ? S_IFLNK | 0777 :
+			       S_IFREG | (c->entry.executable ? c->executable_mode : c->file_mode),
+		.mtime = c->entry.mtime,
+		.size = c->entry.size,
+		.digest = &c->entry.digest,
+		.target = c->entry.target,
+	};
+}
+
 struct blob_handle {
 	struct handle handle;
 	struct blob *blob;

@@ -5,6 +5,7 @@
 #include "draft_node.h"
 #include "tree.h"
 
+#include "core/borrow.h"
 #include "core/directory.h"
 
 #include <fcntl.h>
@@ -201,6 +202,19 @@ static nlink_t visible_links(struct node *node, const struct stat *st)
 	return names;
 }
 
+/*
+ * What borrows its bytes has them for all that others see: tar(1) takes a file of no blocks for
+ * empty.
+ */
+static void fill_blocks(struct node *node, struct stat *st)
+{
+	struct draft_path path;
+
+	if (S_ISREG(st->st_mode) && st->st_blocks * 512 < st->st_size &&
+	    draft_node_path(node, &path) == 0 && borrow_path_is(path.text, st, NULL))
+		st->st_blocks = (st->st_size + 511) / 512;
+}
+
 int draft_attr(struct vfs *vfs, struct node *node, struct stat *st)
 {
 	struct draft_file *f = draft_file(node);
@@ -209,8 +223,10 @@ int draft_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	(void)vfs;
 	SHARED(&f->area->lock);
 	err = draft_node_stat(node, st);
-	if (err == 0)
+	if (err == 0) {
 		st->st_nlink = visible_links(node, st);
+		fill_blocks(node, st);
+	}
 	return err;
 }
 

@@ -372,14 +372,14 @@ static int outputs_symlink(struct vfs *vfs, const struct vfs_call *call, struct 
 }
 
 static int outputs_link(struct vfs *vfs, const struct vfs_call *call, struct node *node,
-			struct node *dir, const char *name)
+			struct node *dir, const char *name, struct node *ret)
 {
-	(void)vfs;
-	(void)call;
-	(void)node;
-	(void)dir;
-	(void)name;
-	return -EXDEV;
+	AUTO(spot_put) struct draft_spot spot = { 0 };
+	int err = node->kind->lend ? make_spot(vfs, call, dir, name, &spot) : -EXDEV;
+
+	if (err == 0)
+		err = draft_do_link(&spot, call, node, name, ret);
+	return sealed_if_stale(err);
 }
 
 static int remove_draft(struct vfs *vfs, struct node *dir, const char *name, bool directory)

@@ -95,6 +95,7 @@ struct node_fixed {
 	const struct node_kind *kind;
 };
 
+struct digest;
 struct listing; /* fs/handle.h */
 
 /* Changing a directory. What is missing is answered as node_refuse() says. */
@@ -108,8 +109,9 @@ struct node_edit {
 		     const char *name, mode_t mode, struct node *ret);
 	int (*symlink)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 		       const char *name, const char *target, struct node *ret);
+	/* The name may lead to another node than the one that was linked to. */
 	int (*link)(struct vfs *vfs, const struct vfs_call *call, struct node *node,
-		    struct node *dir, const char *name);
+		    struct node *dir, const char *name, struct node *ret);
 	int (*unlink)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 		      const char *name);
 	int (*rmdir)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
@@ -117,6 +119,19 @@ struct node_edit {
 	int (*rename)(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 		      const char *name, struct node *new_dir, const char *new_name,
 		      unsigned flags);
+};
+
+/* What a link in a draft to a file, or a symbolic link, of a version is made of. */
+struct node_lent {
+	uint32_t version;
+	uint32_t run; /* in whose view it is; 0: none */
+	uid_t uid;
+	gid_t gid;
+	mode_t mode; /* with the type */
+	struct timespec mtime;
+	uint64_t size;
+	const struct digest *digest; /* of the bytes; borrowed from the node */
+	const char *target; /* of a symbolic link; likewise */
 };
 
 /* Extended attributes in the user namespace. */
@@ -188,6 +203,8 @@ struct node_kind {
 	/* Opens data; without it render and accept make a text file. */
 	int (*open)(struct vfs *vfs, const struct vfs_call *call, struct node *node, int flags,
 		    struct vfs_open *ret);
+	/* A hard link to it may be made in a draft. */
+	void (*lend)(struct node *node, struct node_lent *ret);
 	const struct node_edit *edit;
 	const struct node_xattrs *xattrs;
 	void (*release)(struct node *node);

@@ -220,6 +220,7 @@ const struct node_kind kind_content_file = {
 	.sealed = true,
 	.attr = content_attr,
 	.open = content_open,
+	.lend = content_lend,
 	.release = content_release,
 	.xattrs = &content_xattrs,
 };
@@ -230,6 +231,7 @@ const struct node_kind kind_content_link = {
 	.sealed = true,
 	.attr = content_attr,
 	.target = content_target,
+	.lend = content_lend,
 	.release = content_release,
 };
 

@@ -134,6 +134,7 @@ HOOK_ATTR(content_root_attr);
 HOOK_ATTR(content_attr);
 HOOK_TARGET(content_target);
 HOOK_OPEN(content_open);
+void content_lend(struct node *node, struct node_lent *ret);
 void content_release(struct node *node);
 
 /* kind_run.c */

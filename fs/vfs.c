@@ -418,17 +418,15 @@ int vfs_link(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, uint64_
 	ACTING_FOR(call);
 	USE(dir, vfs, parent);
 	USE(use, vfs, ino);
-	int err;
+	struct node spec;
 
 	if (!dir.node || !use.node)
 		return -ESTALE;
 	if (!EDIT(dir.node, link))
 		return node_refuse(dir.node);
-	err = EDIT(dir.node, link)(vfs, call, use.node, dir.node, name);
-	if (err < 0)
-		return err;
-	node_again(vfs->nodes, use.node);
-	return fill_entry(vfs, call, use.node, ret);
+	return enter_if(vfs, call,
+			EDIT(dir.node, link)(vfs, call, use.node, dir.node, name, &spec), &spec,
+			ret);
 }
 
 static int remove_name(struct vfs *vfs, const struct vfs_call *call, uint64_t parent,

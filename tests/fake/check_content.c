@@ -173,7 +173,9 @@ void check_page_ref(struct check *c, struct slice key, struct slice value)
 		wrong(c, "version %llu does not refer to page %llu", U(id), U(page));
 	else if (kind == REFERRER_INTENT)
 		wrong(c, "intent %llu still refers to page %llu", U(id), U(page));
-	else if (kind > REFERRER_INTENT)
+	else if (kind == REFERRER_RUN && !has(c, KEY(borrowed((uint32_t)id, page))))
+		wrong(c, "run %llu is said to borrow from page %llu", U(id), U(page));
+	else if (kind > REFERRER_RUN)
 		wrong(c, "an unknown kind of referrer of page %llu", U(page));
 }
 

@@ -75,6 +75,12 @@ bool sum_page(struct check *c, uint64_t page, struct page_sum *ret);
 row_check check_page, check_page_digest, check_page_ref, check_blob, check_blob_ref;
 blob_visit check_bytes;
 
+/* ---- check_borrow.c: what drafts borrow from blobs ---- */
+
+row_check check_borrowed;
+/* A file below drafts/<area>. */
+void check_borrowing(struct check *c, const char *area, int fd, const char *name);
+
 /* ---- check_note.c: what is said of versions, and what is found by type, job type, tag ---- */
 
 row_check check_of_version, check_version_note, check_version_tag, check_tagged, check_of_type,

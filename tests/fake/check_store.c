@@ -550,6 +550,7 @@ static row_check *const rows[256] = {
 	['P'] = check_page_ref,
 	['B'] = check_blob,
 	['b'] = check_blob_ref,
+	['F'] = check_borrowed,
 	['N'] = check_left_over,
 	['n'] = check_left_over,
 	['x'] = check_left_over,
@@ -578,7 +579,7 @@ static void check_draft_file(struct check *c, int fd, const char *name)
 	}
 }
 
-static void check_drafts(struct check *c, int directory, const char *name)
+static void check_drafts(struct check *c, int directory, const char *name, const char *area)
 {
 	int fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -591,7 +592,8 @@ static void check_drafts(struct check *c, int directory, const char *name)
 		if (!strncmp(e->d_name, "spare.", 6) && !strcmp(name, "."))
 			wrong(c, "left over: drafts/%s", e->d_name);
 		check_draft_file(c, fd, e->d_name);
-		check_drafts(c, fd, e->d_name);
+		check_borrowing(c, area ? area : e->d_name, fd, e->d_name);
+		check_drafts(c, fd, e->d_name, area ? area : e->d_name);
 	}
 	closedir(dir);
 }
@@ -628,7 +630,7 @@ unsigned check_store(struct store *store, struct buf *ret)
 	if (blob_each(store->blobs, check_bytes, &c) < 0)
 		wrong(&c, "the blobs cannot be listed");
 	check_journal_head(&c);
-	check_drafts(&c, store->drafts, ".");
+	check_drafts(&c, store->drafts, ".", NULL);
 	free(c.shared);
 	buf_release(&c.slots);
 	return c.wrong;

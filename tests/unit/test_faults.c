@@ -7,13 +7,15 @@
 #include "store_place.h"
 
 #include "core/alias.h"
+#include "core/borrow.h"
 #include "core/reap.h"
 #include "core/removal.h"
 #include "core/scan.h"
 
 #define LARGE (BLOB_PACK_MAX + 1000)
 
-enum step { CREATE, LOG_FIRST, LOG_AGAIN, LOG_FILE, DECLARE, MOVE_ALIAS, FORGET, FINISH, STEPS };
+enum step { CREATE, LOG_FIRST, LOG_AGAIN, LOG_FILE, BORROW, DECLARE, MOVE_ALIAS, FORGET,
+	    FINISH, STEPS };
 
 struct sweep {
 	struct place *place;
@@ -70,6 +72,45 @@ static int log_file(struct sweep *s)
 {
 	replace_large(s, "m", 3);
 	return log_draft(s->place, s->run, "m");
+}
+
+static int find_large(struct place *place, struct version *ret, struct tree_entry *ret_entry)
+{
+	AUTO(collection_release) struct collection c = { 0 };
+	int err = collection_find(place->store, slice_str("d"), &c);
+
+	if (err == 0)
+		err = version_get(place->store, c.id, 0, ret);
+	return err < 0 ? err : tree_find_path(place->store->kv, ret->page, slice_str("sub/large"),
+					      ret_entry);
+}
+
+/* A link to a file of a version; where none can be made, a copy. */
+static int borrow_large(struct sweep *s)
+{
+	struct place *place = s->place;
+	autofree char *path = draft_path(place, s->run, "linked");
+	struct borrowing b = { .mode = 0644 };
+	struct tree_entry e = { 0 };
+	autoclose int fd = -1;
+	struct version v;
+	int err = find_large(place, &v, &e);
+
+	mkdir(path, 0755);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	if (err == 0)
+		err = borrow_keep(place->store, s->run, v.id);
+	if (err < 0)
+		return err;
+	b.digest = e.digest;
+	b.size = e.size;
+	err = borrow_make(place->store, &b, fd, "large");
+	if (err == -EXDEV && place->backend == MEMORY)
+		replace_large(s, "linked/large", 1);
+	else if (err < 0 && err != -EEXIST)
+		return err;
+	return log_draft(place, s->run, "linked");
 }
 
 static int declare(struct sweep *s)
@@ -136,7 +177,8 @@ static int finish_all(struct sweep *s)
 
 static int (*const steps[STEPS])(struct sweep *s) = {
 	[CREATE] = create,	 [LOG_FIRST] = log_first, [LOG_AGAIN] = log_again,
-	[LOG_FILE] = log_file,	 [DECLARE] = declare,	  [MOVE_ALIAS] = move_alias,
+	[LOG_FILE] = log_file,	 [BORROW] = borrow_large,
+	[DECLARE] = declare,	 [MOVE_ALIAS] = move_alias,
 	[FORGET] = forget,
 	[FINISH] = finish_all,
 };
@@ -176,6 +218,8 @@ static void expect_reported(struct sweep *s)
 		assert_int_equal(bytes_of(place, "d", 1), LARGE + 15);
 	if (s->done > LOG_FILE)
 		assert_int_equal(any_version(place, "m:v0").bytes, LARGE);
+	if (s->done > BORROW)
+		assert_int_equal(bytes_of(place, "linked", 0), LARGE);
 	if (s->done > DECLARE)
 		assert_int_equal(run_input_find(place->store, s->run, slice_str("in"), &input), 0);
 	if (s->done > MOVE_ALIAS) {
@@ -200,6 +244,7 @@ static void expect_all(struct sweep *s)
 	assert_int_equal(count_versions(s->place, "d"), 2);
 	assert_int_equal(count_versions(s->place, "m"), 0);
 	assert_int_equal(count_versions(s->place, "n"), 1);
+	assert_int_equal(count_versions(s->place, "linked"), 1);
 	expect_clean(s->place);
 	expect_reported(s);
 }
