@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include "command_audit.h"
 #include "command_lineage.h"
 #include "command_run.h"
 #include "conf/conf.h"
@@ -35,6 +36,7 @@ static const struct command commands[] = {
 	  run_main },
 	{ "lineage", LINEAGE_USAGE,
 	  "show what a version or a run was made from and what was made from it", lineage_main },
+	{ "audit", AUDIT_USAGE, "check that nobody has edited the audit log", audit_main },
 	{ "help", "help", "print this", help_main },
 	{ "version", "version", "print the versions of lineagefs, libfuse and the store",
 	  version_main },
