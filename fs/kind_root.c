@@ -54,6 +54,7 @@ static const char readme[] =
 	"    artifacts/<name>/v3/consumers/              the runs that used it\n"
 	"    artifacts/<name>/v3/info.json               digest, sizes, times\n"
 	"    artifacts/<name>/v3/SHA256SUMS              cd files && sha256sum -c ../SHA256SUMS\n"
+	"    events.ndjson                               every change: who, when, what; for the owner\n"
 	"    runs/<run>/inputs  runs/<run>/outputs       -> the versions it used and logged\n"
 	"\n"
 	"What starts with a dot in outputs/ is scratch: never logged, removed when the run ends.\n"
