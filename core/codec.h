@@ -45,7 +45,8 @@
  *   h <run:4><name> 0 <chunk:4>  files that need no hashing again (core/scan.h)
  *   t <digest>                -> page id                             (core/page.h)
  *   T <page:8>                its digest, then the page
- *   P <page:8><kind:1><id:8>  somebody refers to the page: a page, a version, an intent, a run
+ *   P <page:8><kind:1><id:8>  somebody refers to the page: a page, a version, an intent, a run, a
+ *                             twin
  *   B <digest>                struct blob_row: the blob is present
  *   b <digest><page:8>        the page has a file of these bytes
  *   F <run:4><page:8>         drafts of the run borrow from below the page: nothing (core/borrow.h)
@@ -90,7 +91,8 @@ static inline struct slice key_slice(const struct key *k)
 /* slice of a key made on the spot: KEY(run(7)) */
 #define KEY(call) key_slice(&(const struct key[]){ key_##call }[0])
 
-enum referrer { REFERRER_PAGE, REFERRER_VERSION, REFERRER_INTENT, REFERRER_RUN };
+/* A twin is a page of the same digest that another log wrote at the same time (core/stage.c). */
+enum referrer { REFERRER_PAGE, REFERRER_VERSION, REFERRER_INTENT, REFERRER_RUN, REFERRER_TWIN };
 enum tagged { TAGGED_VERSION = 'v', TAGGED_RUN = 'r' };
 
 struct key key_store(const char *what);

@@ -7,6 +7,7 @@
 #include "console.h"
 #include "directory.h"
 #include "draft.h"
+#include "holders.h"
 #include "journal.h"
 #include "lineage.h"
 #include "log.h"
@@ -186,6 +187,7 @@ static int start_watching(struct store *store)
 
 	store->callers = callers_new();
 	store->lineage = lineage_new(store);
+	store->holders = holders_cache_new();
 	if (err == 0)
 		err = journal_start(store, &store->journal);
 	return err < 0 ? err : watch_start(store, &store->watch);
@@ -251,6 +253,7 @@ void store_close(struct store *store)
 	observer_stop(store->observer);
 	callers_free(store->callers);
 	lineage_free(store->lineage);
+	holders_cache_free(store->holders);
 	free(store->changes.runs);
 	stop_janitor(store);
 	journal_stop(store->journal);

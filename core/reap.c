@@ -104,7 +104,7 @@ static int drop_children(struct kv_txn *txn, uint64_t page, struct page_reader *
 	return err;
 }
 
-/* The row that leads from the digest to the page, unless it leads to a twin. */
+/* The row that leads from the digest to the page; where it leads to its twin, that one's row. */
 static int drop_digest(struct kv_txn *txn, uint64_t page, const struct digest *digest)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
@@ -115,7 +115,10 @@ static int drop_digest(struct kv_txn *txn, uint64_t page, const struct digest *d
 		err = decode_u64(buf_slice(&b), &named);
 	if (err < 0)
 		return err == -ENOENT ? 0 : err;
-	return named == page ? kv_del(txn, KV_META, KEY(page_digest(digest))) : 0;
+	if (named == page)
+		return kv_del(txn, KV_META, KEY(page_digest(digest)));
+	err = kv_del(txn, KV_META, KEY(page_ref(named, REFERRER_TWIN, page)));
+	return err < 0 ? err : reap_doom_page(txn, named);
 }
 
 static int reap_page_body(struct kv_txn *txn, void *arg)

@@ -389,26 +389,43 @@ static int reuse_page(struct kv_txn *txn, const struct stage *s, const struct st
 	return refer_to_page(txn, p->id, REFERRER_INTENT, s->intent);
 }
 
+/*
+ * Another log wrote the same page meanwhile: it is found by the digest, and stays as long as ours
+ * does, so that ours is found from it (core/holders.h).
+ */
+static int refer_to_twin(struct kv_txn *txn, struct slice found, uint64_t ours)
+{
+	uint64_t page;
+	int there = decode_u64(found, &page);
+
+	if (there == 0)
+		there = kv_has(txn, KV_META, KEY(page(page)));
+	if (there <= 0)
+		return there < 0 ? there : -ESTALE;
+	return refer_to_page(txn, page, REFERRER_TWIN, ours);
+}
+
 static int new_page(struct kv_txn *txn, struct stage *s, const struct staged_page *p)
 {
 	AUTO(buf_release) struct buf record = BUF_INIT;
 	AUTO(buf_release) struct buf id = BUF_INIT;
 	struct slice bytes = slice(buf_str(&s->page_bytes) + p->offset, p->len);
-	int there;
+	int err;
 
 	put_digest(&record, &p->digest);
 	buf_add_slice(&record, bytes);
-	there = kv_put(txn, KV_META, KEY(page(p->id)), buf_slice(&record));
-	if (there == 0)
-		there = kv_has(txn, KV_META, KEY(page_digest(&p->digest)));
-	/* Another log wrote the same page meanwhile: it is found by the digest, ours is a twin. */
-	if (there == 0) {
+	err = kv_put(txn, KV_META, KEY(page(p->id)), buf_slice(&record));
+	if (err == 0)
+		err = kv_get(txn, KV_META, KEY(page_digest(&p->digest)), &id);
+	if (err == 0) {
+		err = refer_to_twin(txn, buf_slice(&id), p->id);
+	} else if (err == -ENOENT) {
 		encode_u64(&id, p->id);
-		there = kv_put(txn, KV_META, KEY(page_digest(&p->digest)), buf_slice(&id));
+		err = kv_put(txn, KV_META, KEY(page_digest(&p->digest)), buf_slice(&id));
 	}
-	if (there >= 0)
-		there = refer_to_page(txn, p->id, REFERRER_INTENT, s->intent);
-	return there < 0 ? there : page_refs(txn, s, p->id, bytes);
+	if (err == 0)
+		err = refer_to_page(txn, p->id, REFERRER_INTENT, s->intent);
+	return err < 0 ? err : page_refs(txn, s, p->id, bytes);
 }
 
 static int rows_body(struct kv_txn *txn, void *arg)

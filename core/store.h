@@ -47,6 +47,7 @@ struct observer;
 struct lineage;
 struct journal;
 struct version;
+struct holders_cache;
 
 struct store {
 	struct kv *kv;
@@ -72,6 +73,7 @@ struct store {
 	struct observer *observer; /* core/observe.h */
 	struct lineage *lineage;   /* core/lineage.h */
 	struct journal *journal;   /* core/journal.h */
+	struct holders_cache *holders; /* core/holders.h */
 	atomic_bool events_put;	   /* since the journal looked (core/event.h) */
 
 	/* Runs whose edges changed since somebody asked (core/edge.h). */

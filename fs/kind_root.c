@@ -57,6 +57,11 @@ static const char readme[] =
 	"    events.ndjson                               every change: who, when, what; for the owner\n"
 	"    runs/<run>/inputs  runs/<run>/outputs       -> the versions it used and logged\n"
 	"\n"
+	"Find\n"
+	"    sha256sum lost.ckpt; ls digests/<sha256>    the versions that hold these bytes\n"
+	"    ls types/model jobs/train tags/best         by type, job type and tag\n"
+	"    getfattr -d copy.ckpt                       what cp --preserve=xattr brought along\n"
+	"\n"
 	"What starts with a dot in outputs/ is scratch: never logged, removed when the run ends.\n"
 	"Names are made of A-Z a-z 0-9 _ . = + , @ - and have 128 bytes at most.\n";
 

@@ -223,6 +223,12 @@ void node_forget(struct node_table *t, uint64_t ino, uint64_t lookups)
 		destroy(n);
 }
 
+/* Of two things with numbers that are hashes. */
+static bool is_same(const struct node *a, const struct node *b)
+{
+	return a->kind == b->kind && strcmp(a->name, b->name) == 0;
+}
+
 struct node *node_intern(struct node_table *t, struct node *spec)
 {
 	struct node *n = spec->interned;
@@ -234,10 +240,12 @@ struct node *node_intern(struct node_table *t, struct node *spec)
 	assert(spec->kind);
 	pthread_mutex_lock(&t->lock);
 	n = spec->backing ? find_backing(t, spec->a, spec->backing) : find_ino(t, spec->ino);
+	if (n && spec->kind->hashed && !is_same(n, spec))
+		n = NULL;
 	if (!n) {
 		if (t->count >= t->buckets)
 			grow(t);
-		if (spec->backing && find_ino(t, spec->ino))
+		if ((spec->backing || spec->kind->hashed) && find_ino(t, spec->ino))
 			spec->ino = ino_of_number(INO_DRAFT_LATE, ++t->late);
 		n = xmalloc(sizeof(*n));
 		*n = *spec;

@@ -4,9 +4,11 @@
  *
  * Inode numbers are made of what a node is, so they need no table and are the same after every
  * mount: six bits of class, then two ids of 29 bits, or one number of 58. No two paths have the
- * same one. The number is also the kernel's node id. Only draft files differ: there the number is
+ * same one. The number is also the kernel's node id. Draft files differ: there the number is
  * the backing file's, and stays with the node when the backing file is replaced (core/draft.h), for
- * as long as the kernel knows the node.
+ * as long as the kernel knows the node. And what has a name and no id (a tag, a digest) has a hash
+ * of the name; if two share one, the second has a number from a counter while the kernel knows
+ * both: they are never taken for each other.
  *
  * Nodes live in a table while the kernel knows them (lookups), or while somebody uses them
  * (references). All functions are thread-safe.
@@ -39,7 +41,7 @@ enum ino_class {
 	INO_VIEW_VERSION,    /* run, version; its files are INO_CONTENT */
 	INO_VIEW_INFO,	     /* run, version */
 	INO_VIEW_SUMS,	     /* run, version */
-	INO_DRAFT_LATE, /* a counter: the backing inode's number was taken */
+	INO_DRAFT_LATE, /* a counter: the number that it should have was taken */
 	INO_RUN_TAG,	/* run, slot of the tag */
 	INO_VERSION_TAG, /* version, slot of the tag */
 	INO_ALIAS,	 /* slot of the alias, which is one of the whole store */
@@ -158,6 +160,7 @@ struct node_kind {
 	bool volatile_times; /* times change, if slowly; mode and owner do not */
 	bool unlisted;	    /* a fixed child that is found, not listed */
 	bool costly;	    /* its attributes are: a listing does not bring them along */
+	bool hashed;	    /* its number is a hash of its name, which another may share */
 	unsigned first_slot; /* directories: of its fixed children, where several share two ids */
 	bool slow;	  /* accept may take long */
 

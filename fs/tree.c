@@ -16,6 +16,10 @@ const struct node_kind kind_root = {
 		{ "view", &kind_views },
 		{ "lineage", &kind_lineages },
 		{ "events.ndjson", &kind_events },
+		{ "types", &kind_types },
+		{ "jobs", &kind_jobs },
+		{ "tags", &kind_tags },
+		{ "digests", &kind_digests },
 		{ NULL, NULL },
 	},
 	.attr = root_attr,
@@ -648,4 +652,107 @@ const struct node_kind kind_openlineage = {
 	.costly = true,
 	.attr = lineage_text_attr,
 	.render = openlineage_render,
+};
+
+/* /types, /jobs, /tags: what is of a type, of a job type, has a tag */
+const struct node_kind kind_types = {
+	.name = "types",
+	.type = S_IFDIR,
+	.find = index_names_find,
+	.list = index_names_list,
+	.attr = index_attr,
+};
+
+const struct node_kind kind_by_type = {
+	.name = "types/<type>",
+	.type = S_IFDIR,
+	.hashed = true,
+	.volatile_name = true, /* it goes with what is in it; not everybody finds it */
+	.find = index_items_find,
+	.list = index_items_list,
+	.attr = index_attr,
+	.parent = index_parent,
+};
+
+const struct node_kind kind_jobs = {
+	.name = "jobs",
+	.type = S_IFDIR,
+	.find = index_names_find,
+	.list = index_names_list,
+	.attr = index_attr,
+};
+
+const struct node_kind kind_by_job = {
+	.name = "jobs/<job type>",
+	.type = S_IFDIR,
+	.hashed = true,
+	.volatile_name = true, /* it goes with what is in it; not everybody finds it */
+	.find = index_items_find,
+	.list = index_items_list,
+	.attr = index_attr,
+	.parent = index_parent,
+};
+
+const struct node_kind kind_tags = {
+	.name = "tags",
+	.type = S_IFDIR,
+	.find = index_names_find,
+	.list = index_names_list,
+	.attr = index_attr,
+};
+
+const struct node_kind kind_by_tag = {
+	.name = "tags/<tag>",
+	.type = S_IFDIR,
+	.hashed = true,
+	.volatile_name = true, /* it goes with what is in it; not everybody finds it */
+	.find = index_items_find,
+	.list = index_items_list,
+	.attr = index_attr,
+	.parent = index_parent,
+};
+
+const struct node_kind kind_index_link = {
+	.name = "link of an index",
+	.type = S_IFLNK,
+	.volatile_name = true,
+	.attr = index_link_attr,
+	.target = index_link_target,
+};
+
+/* /digests/<sha256>: what holds these bytes; found, not listed */
+const struct node_kind kind_digests = {
+	.name = "digests",
+	.type = S_IFDIR,
+	.find = digests_find,
+	.attr = index_attr,
+};
+
+const struct node_kind kind_by_digest = {
+	.name = "digests/<sha256>",
+	.type = S_IFDIR,
+	.hashed = true,
+	.volatile_name = true,
+	.find = digest_find,
+	.list = digest_list,
+	.attr = index_attr,
+	.parent = digest_parent,
+};
+
+const struct node_kind kind_digest_link = {
+	.name = "link of a digest",
+	.type = S_IFLNK,
+	.hashed = true,
+	.volatile_name = true,
+	.attr = index_link_attr,
+	.target = index_link_target,
+};
+
+const struct node_kind kind_digest_truncated = {
+	.name = "TRUNCATED",
+	.type = S_IFREG,
+	.hashed = true,
+	.volatile_name = true,
+	.attr = lineage_text_attr,
+	.render = lineage_truncated_render,
 };

@@ -21,6 +21,9 @@ extern const struct node_kind kind_views, kind_view, kind_view_collection, kind_
 	kind_view_version, kind_view_sums, kind_view_info;
 extern const struct node_kind kind_job_type, kind_config, kind_metadata, kind_rerun, kind_run_tags,
 	kind_run_tag, kind_console;
+extern const struct node_kind kind_types, kind_by_type, kind_jobs, kind_by_job, kind_tags,
+	kind_by_tag, kind_index_link, kind_digests, kind_by_digest, kind_digest_link,
+	kind_digest_truncated;
 extern const struct node_kind kind_lineages, kind_lineage, kind_lineage_up, kind_lineage_down,
 	kind_lineage_artifacts, kind_lineage_runs, kind_lineage_types, kind_lineage_type,
 	kind_lineage_link, kind_lineage_truncated, kind_graph_json, kind_graph_html, kind_graph_dot,
@@ -221,6 +224,20 @@ HOOK_TEXT(graph_json_render);
 HOOK_TEXT(graph_html_render);
 HOOK_TEXT(graph_dot_render);
 HOOK_TEXT(openlineage_render);
+
+/* kind_index.c */
+HOOK_ATTR(index_attr);
+HOOK_ATTR(index_link_attr);
+HOOK_PARENT(index_parent);
+HOOK_PARENT(digest_parent);
+HOOK_TARGET(index_link_target);
+HOOK_FIND(index_names_find);
+HOOK_LIST(index_names_list);
+HOOK_FIND(index_items_find);
+HOOK_LIST(index_items_list);
+HOOK_FIND(digests_find);
+HOOK_FIND(digest_find);
+HOOK_LIST(digest_list);
 
 /* kind_inputs.c */
 HOOK_FIND(inputs_find);

@@ -87,6 +87,19 @@ static bool any_row(struct check *c, struct key prefix)
 	       kv_next(scan, &key, &value) == 1;
 }
 
+/* Every page is found by its digest, or from the one that is. */
+static void check_named(struct check *c, uint64_t page, struct slice record)
+{
+	struct digest digest;
+	uint64_t named;
+
+	memcpy(digest.bytes, record.data, DIGEST_SIZE);
+	if (!get_number(c, KEY(page_digest(&digest)), &named))
+		wrong(c, "page %llu is not found by its digest", U(page));
+	else if (named != page && !has(c, KEY(page_ref(named, REFERRER_TWIN, page))))
+		wrong(c, "page %llu is not found from its twin %llu", U(page), U(named));
+}
+
 void check_page(struct check *c, struct slice key, struct slice value)
 {
 	AUTO(buf_release) struct buf last = BUF_INIT;
@@ -102,6 +115,7 @@ void check_page(struct check *c, struct slice key, struct slice value)
 	}
 	if (!any_row(c, key_prefix_page_refs(page)))
 		wrong(c, "page %llu: nobody refers to it", U(page));
+	check_named(c, page, value);
 	for (bool first = true;; first = false) {
 		struct slice name;
 
@@ -157,6 +171,20 @@ static bool page_mentions(struct check *c, uint64_t from, uint64_t page, const s
 	return false;
 }
 
+/* Are both pages of one digest, which leads to the second? */
+static bool is_twin(struct check *c, uint64_t twin, uint64_t page)
+{
+	AUTO(buf_release) struct buf a = BUF_INIT, b = BUF_INIT;
+	struct digest digest;
+	uint64_t named;
+
+	if (twin == page || !get(c, KEY(page(twin)), &a) || !get(c, KEY(page(page)), &b) ||
+	    a.len < DIGEST_SIZE || b.len < DIGEST_SIZE || memcmp(a.data, b.data, DIGEST_SIZE) != 0)
+		return false;
+	memcpy(digest.bytes, a.data, DIGEST_SIZE);
+	return get_number(c, KEY(page_digest(&digest)), &named) && named == page;
+}
+
 void check_page_ref(struct check *c, struct slice key, struct slice value)
 {
 	uint64_t page = key_u64_at(key, 1), id = key_u64_at(key, 10);
@@ -175,7 +203,9 @@ void check_page_ref(struct check *c, struct slice key, struct slice value)
 		wrong(c, "intent %llu still refers to page %llu", U(id), U(page));
 	else if (kind == REFERRER_RUN && !has(c, KEY(borrowed((uint32_t)id, page))))
 		wrong(c, "run %llu is said to borrow from page %llu", U(id), U(page));
-	else if (kind > REFERRER_RUN)
+	else if (kind == REFERRER_TWIN && !is_twin(c, id, page))
+		wrong(c, "page %llu is no twin of page %llu", U(id), U(page));
+	else if (kind > REFERRER_TWIN)
 		wrong(c, "an unknown kind of referrer of page %llu", U(page));
 }
 

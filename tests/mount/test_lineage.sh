@@ -6,7 +6,7 @@ test_readme() {
 	[ "$(wc -l <"$MNT/README")" -ge 5 ] || fail "README is short"
 	grep -q runs "$MNT/README" || fail "README does not speak of runs"
 	eq "README's size" "$(stat -c %s "$MNT/README")" "$(wc -c <"$MNT/README")"
-	eq "the top" "$(ls "$MNT" | tr '\n' ' ')" "README _status.json artifacts events.ndjson lineage runs "
+	eq "the top" "$(ls "$MNT" | tr '\n' ' ')" "README _status.json artifacts digests events.ndjson jobs lineage runs tags types "
 }
 
 test_status() {
@@ -87,8 +87,10 @@ more"
 tree_as_text() {
 	(
 		cd "$MNT"
-		# The fixed things of the top, and the documents of the whole store, are as old as the mount.
-		find . -mindepth 2 ! -path './lineage/graph.*' -printf '%p %y %i %m %U %s %T@ %l\n' | sort
+		# The fixed things of the top, the documents of the whole store and the directories of
+		# the indexes are as old as the mount.
+		find . -mindepth 2 ! -path './lineage/graph.*' ! -regex './\(types\|jobs\|tags\)/[^/]*' \
+			-printf '%p %y %i %m %U %s %T@ %l\n' | sort
 		find . -name _status.json -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
 	)
 }

@@ -121,6 +121,37 @@ static void a_long_chain_of_nodes_goes(void **state)
 	node_table_free(chain_table);
 }
 
+static struct node *hashed(struct node_table *t, const struct node_kind *kind, const char *name)
+{
+	struct node spec = {
+		.ino = ino_of_number(INO_BY_TAG, 5), .kind = kind, .name = xstrdup(name),
+	};
+
+	return node_intern(t, &spec);
+}
+
+/* Two names of one hash are two things. */
+static void a_number_that_is_a_hash_may_be_taken(void **state)
+{
+	struct node_table *t = node_table_new();
+	struct node *a = hashed(t, &kind_by_tag, "a"), *b = hashed(t, &kind_by_tag, "b"), *again;
+
+	(void)state;
+	assert_ptr_not_equal(a, b);
+	assert_true(a->ino != b->ino);
+	assert_string_equal(a->name, "a");
+	assert_string_equal(b->name, "b");
+	again = hashed(t, &kind_by_tag, "a");
+	assert_ptr_equal(again, a);
+	drop(t, again);
+	drop(t, a);
+	drop(t, b);
+	b = hashed(t, &kind_by_tag, "b");
+	assert_int_equal(b->ino, ino_of_number(INO_BY_TAG, 5));
+	drop(t, b);
+	node_table_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -129,6 +160,7 @@ int main(void)
 		cmocka_unit_test(a_rebased_node_is_found_by_its_new_inode),
 		cmocka_unit_test(a_node_is_had_again_whatever_its_inode),
 		cmocka_unit_test(a_long_chain_of_nodes_goes),
+		cmocka_unit_test(a_number_that_is_a_hash_may_be_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
