@@ -196,7 +196,7 @@ int collection_put_type(struct kv_txn *txn, struct store *store, struct collecti
 {
 	struct slice old = slice_str(c->type);
 	struct text_change change = { .what = "type", .run = run, .object = c->name,
-				      .from = old, .to = type };
+				      .from = old, .to = type, .line = true };
 	int err = 0;
 
 	if (slice_equal(old, type))
@@ -218,7 +218,8 @@ static int put_description(struct kv_txn *txn, struct store *store, struct colle
 			   struct slice text)
 {
 	struct text_change change = { .what = "description", .object = c->name,
-				      .from = slice_str(c->description), .to = text };
+				      .from = slice_str(c->description), .to = text,
+				      .line = true };
 	int err;
 
 	if (slice_equal(change.from, text))

@@ -70,6 +70,20 @@ json_t *json_tags(struct store *store, uint32_t version)
 	return list;
 }
 
+json_t *json_said(const struct buf *text)
+{
+	json_t *said = text->len ? json_stringn(text->data, text->len) : NULL;
+
+	return said ? said : json_null();
+}
+
+json_t *json_of_text(const struct buf *text)
+{
+	json_t *value = json_loadb(buf_str(text), text->len, JSON_DECODE_ANY, NULL);
+
+	return value ? value : json_object();
+}
+
 void json_finish(json_t *root, struct buf *ret)
 {
 	char *text = json_dumps(root, JSON_INDENT(2));
@@ -98,6 +112,7 @@ static json_t *runs_of(struct store *store, enum edge_side side, uint32_t versio
 int document_version(struct store *store, const struct version *v, struct buf *ret)
 {
 	AUTO(collection_release) struct collection c = { 0 };
+	AUTO(buf_release) struct buf description = BUF_INIT, metadata = BUF_INIT;
 	AUTO(run_release) struct run run = { 0 };
 	uint64_t unseen = 0;
 	json_t *root;
@@ -105,6 +120,10 @@ int document_version(struct store *store, const struct version *v, struct buf *r
 
 	if (err == 0)
 		err = observe_count_unseen(store, v->id, &unseen);
+	if (err == 0)
+		err = version_text_read(store, v->id, VERSION_DESCRIPTION, &description);
+	if (err == 0)
+		err = version_text_read(store, v->id, VERSION_METADATA, &metadata);
 	if (err < 0)
 		return err;
 	if (run_get(store, v->run, &run) < 0)
@@ -115,6 +134,8 @@ int document_version(struct store *store, const struct version *v, struct buf *r
 	json_object_set_new(root, "type", json_string(c.type));
 	json_object_set_new(root, "aliases", json_aliases(store, &c, v));
 	json_object_set_new(root, "tags", json_tags(store, v->id));
+	json_object_set_new(root, "description", json_said(&description));
+	json_object_set_new(root, "metadata", json_of_text(&metadata));
 	json_object_set_new(root, "digest", json_digest(&v->digest));
 	json_object_set_new(root, "size", json_number(v->bytes));
 	json_object_set_new(root, "files", json_number(v->files));

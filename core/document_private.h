@@ -21,6 +21,10 @@ static inline bool json_is_public(mode_t mode)
 json_t *json_time(uint64_t ns); /* RFC 3339, UTC; null for 0 */
 json_t *json_number(uint64_t n);
 json_t *json_digest(const struct digest *d);
+/* Text of people: null if it is empty, or not UTF-8. */
+json_t *json_said(const struct buf *text);
+/* JSON of people; an empty object if it cannot be read. */
+json_t *json_of_text(const struct buf *text);
 json_t *json_label(struct store *store, const struct version *v); /* "mnist:v3" */
 json_t *json_user(uid_t uid); /* the name, or the number where there is none */
 /* The roles under which a run declared a version. */

@@ -192,6 +192,19 @@ static void add_end(json_t *root, const struct run *run)
 	json_object_set_new(root, "crashed_because", json_text(run->reason));
 }
 
+/* What people say of it, by the names that W&B has for that. */
+static void add_texts(json_t *root, struct store *store, uint32_t run)
+{
+	AUTO(buf_release) struct buf notes = BUF_INIT, config = BUF_INIT, summary = BUF_INIT;
+
+	run_text_read(store, run, RUN_NOTES, &notes);
+	run_text_read(store, run, RUN_CONFIG, &config);
+	run_text_read(store, run, RUN_SUMMARY, &summary);
+	json_object_set_new(root, "notes", json_said(&notes));
+	json_object_set_new(root, "config", json_of_text(&config));
+	json_object_set_new(root, "summary", json_of_text(&summary));
+}
+
 int document_run(struct store *store, const struct run *run, struct buf *ret)
 {
 	json_t *root, *inputs;
@@ -209,6 +222,7 @@ int document_run(struct store *store, const struct run *run, struct buf *ret)
 	json_object_set_new(root, "state", json_string(run_state_name(run->state)));
 	json_object_set_new(root, "job_type", json_text(run->job_type));
 	json_object_set_new(root, "tags", tags_of(store, run->id));
+	add_texts(root, store, run->id);
 	add_launch(root, store, run->id);
 	json_object_set_new(root, "host", json_string(run->host));
 	json_object_set_new(root, "user", json_user(run->uid));

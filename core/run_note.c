@@ -43,7 +43,8 @@ static int job_type_body(struct kv_txn *txn, void *arg)
 		err = kv_put(txn, KV_META, KEY(of_job(note->text, run.id)), slice("", 0));
 	if (err == 0)
 		err = text_changed(txn, note->store, &(struct text_change){
-			.what = "job_type", .run = run.name, .from = old, .to = note->text });
+			.what = "job_type", .run = run.name, .from = old, .to = note->text,
+			.line = true });
 	if (err < 0)
 		return err;
 	free(run.job_type);
@@ -79,8 +80,9 @@ int run_text_read(struct store *store, uint32_t id, enum run_text which, struct 
 	struct key key = key_of(id, which);
 	int err = kv_get_one(store->kv, KV_META, key_slice(&key), &b);
 
-	if (err == 0)
-		buf_add_slice(ret, buf_slice(&b));
+	if (err == -ENOENT && !texts[which].note)
+		buf_add_str(&b, TEXT_JSON_NONE);
+	buf_add_slice(ret, buf_slice(&b));
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -96,6 +98,8 @@ static int text_body(struct kv_txn *txn, void *arg)
 		err = -EROFS;
 	if (err == 0)
 		err = kv_get(txn, KV_META, key_slice(&key), &old);
+	if (err == -ENOENT && !texts[note->which].note)
+		buf_add_str(&old, TEXT_JSON_NONE);
 	if (err < 0 && err != -ENOENT)
 		return err;
 	if (slice_equal(buf_slice(&old), note->text))

@@ -15,7 +15,7 @@ enum run_text { RUN_CONFIG, RUN_METADATA, RUN_SUMMARY, RUN_NOTES };
 /* A name, or empty: none; blanks at its ends do not count. -EINVAL. Also after the end. */
 int run_set_job_type(struct store *store, uint32_t id, struct slice text);
 
-/* Adds the text to ret; nothing when it was never written. */
+/* Adds the text to ret; when it was never written, "{}" for JSON and nothing for notes. */
 int run_text_read(struct store *store, uint32_t id, enum run_text which, struct buf *ret);
 /*
  * -EFBIG: notes over 64 KiB, others over 1 MiB. -EROFS: the run has finished; not of summary.json

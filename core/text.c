@@ -5,6 +5,7 @@
 /* A name is shown as it is; of others the digest. Nothing is no text. Owned. */
 static char *shown(const struct text_change *change, struct slice text)
 {
+	AUTO(hasher_freep) struct hasher *h = NULL;
 	char hex[DIGEST_HEX_SIZE + 1];
 	struct digest d;
 
@@ -12,7 +13,11 @@ static char *shown(const struct text_change *change, struct slice text)
 		return NULL;
 	if (!strcmp(change->what, "type") || !strcmp(change->what, "job_type"))
 		return xstrndup(text.data, text.len);
-	digest_of(text, &d);
+	h = hasher_new();
+	hasher_add(h, text.data, text.len);
+	if (change->line)
+		hasher_add(h, "\n", 1);
+	hasher_end(h, &d);
 	digest_to_hex(&d, hex);
 	return xasprintf("sha256:%s", hex);
 }

@@ -159,8 +159,9 @@ int version_text_read(struct store *store, uint32_t version, enum version_text w
 		return err;
 	if (which == VERSION_METADATA) {
 		err = kv_get(txn, KV_META, KEY(version_metadata(version)), &b);
-		if (err == 0)
-			buf_add_slice(ret, buf_slice(&b));
+		if (err == -ENOENT)
+			buf_add_str(&b, TEXT_JSON_NONE);
+		buf_add_slice(ret, buf_slice(&b));
 		return err == -ENOENT ? 0 : err;
 	}
 	err = version_note_read(txn, version, &note);
@@ -184,6 +185,7 @@ static int describe_body(struct kv_txn *txn, const struct saying *say, struct te
 	if (err < 0)
 		return err;
 	change->what = "description";
+	change->line = true;
 	change->from = slice_str(note.description);
 	if (slice_equal(change->from, say->text))
 		return 0;
@@ -202,6 +204,8 @@ static int metadata_body(struct kv_txn *txn, const struct saying *say, struct te
 
 	if (err < 0 && err != -ENOENT)
 		return err;
+	if (err == -ENOENT)
+		buf_add_str(&old, TEXT_JSON_NONE);
 	change->what = "metadata.json";
 	change->from = buf_slice(&old);
 	if (slice_equal(change->from, say->text))

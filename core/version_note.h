@@ -14,7 +14,7 @@ int version_note_write(struct kv_txn *txn, uint32_t version, const struct versio
 
 enum version_text { VERSION_DESCRIPTION, VERSION_METADATA };
 
-/* Adds the text to ret; nothing when it was never written. */
+/* Adds the text to ret; when it was never written, "{}" for metadata, else nothing. */
 int version_text_read(struct store *store, uint32_t version, enum version_text which,
 		      struct buf *ret);
 /*
