@@ -12,6 +12,7 @@ struct text_handle {
 	pthread_mutex_t lock;
 	struct buf text;
 	bool append;
+	bool made; /* anew, when it was opened */
 	bool dirty; /* something is not accepted yet */
 	/*
 	 * Opened with O_TRUNC and not written to yet. Shells close a spare descriptor before they
@@ -36,10 +37,27 @@ static ssize_t text_read(struct handle *h, void *to, size_t len, off_t offset)
 	return (ssize_t)len;
 }
 
+static bool is_blank(struct slice text)
+{
+	const char *p = text.data;
+	size_t i = 0;
+
+	while (i < text.len && strchr(" \t\r\n", p[i]) && p[i])
+		i++;
+	return i == text.len;
+}
+
+/*
+ * A shell that redirects truncates, and flushes, before it writes: where nothing is no text, that
+ * changes nothing.
+ */
 static int accept_text(struct text_handle *t, const struct vfs_call *call, struct slice text)
 {
 	struct handle *h = &t->handle;
+	const char *empty = h->node->kind->empty;
 
+	if (empty && empty[0] && is_blank(text))
+		return 0;
 	return h->node->kind->accept(h->vfs, call, h->node, text);
 }
 
@@ -114,6 +132,8 @@ static void text_release(struct handle *h)
 
 		accept_text(t, &t->opener, slice("", 0));
 	}
+	if (t->made)
+		beside_made(h->vfs, h->node->ino);
 	buf_release(&t->text);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
@@ -190,6 +210,11 @@ int handle_resize_text(struct vfs *vfs, const struct vfs_call *call, struct node
 	return err;
 }
 
+void handle_text_is_made(struct handle *handle)
+{
+	container_of(handle, struct text_handle, handle)->made = true;
+}
+
 /* The listing of kinds that have fixed children and next. A cookie is an entry's place. */
 struct child_listing {
 	struct listing listing;
@@ -198,34 +223,51 @@ struct child_listing {
 	off_t place;
 	size_t fixed;
 	struct buf after; /* the last name of next */
+	bool beside;	  /* next is through: files beside, after this name */
+	struct buf after_beside;
 	struct node spec;
 };
 
-static int child_step(struct child_listing *l, struct listed *ret)
+static int fixed_step(struct child_listing *l, struct listed *ret)
 {
 	const struct node_kind *kind = l->dir->kind;
 
-	node_spec_release(&l->spec);
-	while (kind->fixed && kind->fixed[l->fixed].name && kind->fixed[l->fixed].kind->unlisted)
-		l->fixed++;
-	if (kind->fixed && kind->fixed[l->fixed].name) {
-		node_fixed_child(l->dir, l->fixed, &l->spec);
-		ret->name = kind->fixed[l->fixed++].name;
-		return 1;
-	}
-	if (!kind->next)
-		return 0;
-	for (;;) {
-		AUTO(buf_release) struct buf name = BUF_INIT;
-		int more = kind->next(l->vfs, l->dir, buf_str(&l->after), &name, &l->spec);
+	while (kind->fixed && kind->fixed[l->fixed].name) {
+		const struct node_fixed *child = &kind->fixed[l->fixed];
 
-		if (more <= 0)
-			return more;
-		buf_reset(&l->after);
-		buf_add_slice(&l->after, buf_slice(&name));
-		ret->name = buf_str(&l->after);
-		return 1;
+		node_fixed_child(l->dir, l->fixed++, &l->spec);
+		ret->name = child->name;
+		if (!child->kind->unlisted &&
+		    !(kind->texts && beside_hides(l->vfs, l->spec.ino)))
+			return 1;
 	}
+	return 0;
+}
+
+static int child_step(struct child_listing *l, struct listed *ret)
+{
+	AUTO(buf_release) struct buf name = BUF_INIT;
+	const struct node_kind *kind = l->dir->kind;
+	struct buf *after = &l->after;
+	int more;
+
+	node_spec_release(&l->spec);
+	more = fixed_step(l, ret);
+	if (more > 0)
+		return more;
+	if (kind->next && !l->beside)
+		more = kind->next(l->vfs, l->dir, buf_str(after), &name, &l->spec);
+	if (more == 0 && kind->texts) {
+		l->beside = true;
+		after = &l->after_beside;
+		more = beside_next(l->vfs, l->dir, buf_str(after), &name, &l->spec);
+	}
+	if (more <= 0)
+		return more;
+	buf_reset(after);
+	buf_add_slice(after, buf_slice(&name));
+	ret->name = buf_str(after);
+	return 1;
 }
 
 static int child_next(struct listing *listing, struct listed *ret)
@@ -258,7 +300,9 @@ static int child_seek(struct listing *listing, off_t cookie)
 
 	l->place = 0;
 	l->fixed = 0;
+	l->beside = false;
 	buf_reset(&l->after);
+	buf_reset(&l->after_beside);
 	while (l->place < cookie) {
 		int more = child_next(listing, &entry);
 
@@ -274,6 +318,7 @@ static void child_close(struct listing *listing)
 
 	node_spec_release(&l->spec);
 	buf_release(&l->after);
+	buf_release(&l->after_beside);
 	free(l);
 }
 

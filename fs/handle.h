@@ -64,6 +64,9 @@ int handle_open_text(struct vfs *vfs, const struct vfs_call *call, struct node *
 int handle_resize_text(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 		       struct handle *handle, off_t size);
 
+/* The text was made anew when it was opened: fs/beside.h is to know when it is closed. */
+void handle_text_is_made(struct handle *handle);
+
 /* A directory handle over a kind's listing, or over fixed children and next. */
 int handle_open_directory(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 			  struct vfs_open *ret);

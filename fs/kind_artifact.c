@@ -177,19 +177,46 @@ int collection_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	return 0;
 }
 
+/* The kernel decides by what it knows of directories in versions, whose mode is of it. */
+static void forget_places(struct vfs *vfs, uint32_t collection)
+{
+	struct version v;
+
+	for (int64_t n = -1; version_next(vfs->store, collection, n, &v) > 0; n = v.number) {
+		uint64_t inos[] = {
+			ino_of_ids(INO_VERSION, v.id, 0),
+			node_fixed_number(&kind_version, INO_VERSION, v.id, &kind_version_tags),
+		};
+
+		for (size_t i = 0; i < ARRAY_SIZE(inos); i++) {
+			struct node *known = node_get(vfs->nodes, inos[i]);
+
+			if (!known)
+				continue;
+			vfs_forget_cached(vfs, known->ino);
+			node_put(vfs->nodes, known);
+		}
+	}
+	vfs_settle(vfs);
+}
+
 int collection_set_attr(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 			struct handle *handle, const struct stat *set, unsigned what)
 {
 	unsigned owner = what & (VFS_SET_MODE | VFS_SET_UID | VFS_SET_GID);
+	int err;
 
 	(void)call;
 	(void)handle;
 	if (!owner)
 		return -EPERM;
-	return collection_set_owner(vfs->store, node->a,
-				    what & VFS_SET_UID ? set->st_uid : (uid_t)-1,
-				    what & VFS_SET_GID ? set->st_gid : (gid_t)-1,
-				    what & VFS_SET_MODE ? set->st_mode & 0777 : (mode_t)-1);
+	err = collection_set_owner(vfs->store, node->a,
+				   what & VFS_SET_UID ? set->st_uid : (uid_t)-1,
+				   what & VFS_SET_GID ? set->st_gid : (gid_t)-1,
+				   what & VFS_SET_MODE ? set->st_mode & 0777 : (mode_t)-1);
+	if (err == 0)
+		forget_places(vfs, node->a);
+	return err;
 }
 
 int collection_text_attr(struct vfs *vfs, struct node *node, struct stat *st)

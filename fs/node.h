@@ -163,6 +163,11 @@ struct node_kind {
 	bool hashed;	    /* its number is a hash of its name, which another may share */
 	unsigned first_slot; /* directories: of its fixed children, where several share two ids */
 	bool slow;	  /* accept may take long */
+	bool texts;	  /* directories: with texts that are edited as tools do: fs/beside.h */
+	/*
+	 * A text that may be removed, or renamed away: what it is then. Without it: it may not.
+	 */
+	const char *empty;
 
 	/*
 	 * Directories: children always there (ended by a NULL name), then those that come and go.

@@ -95,6 +95,14 @@ void refused(struct vfs *vfs, const struct vfs_call *call, const char *operation
 		 strerrorname_np((int)-err), why ? ": " : "", why ? why : "");
 }
 
+void refused_text(const struct vfs_call *call, const struct node *node, const char *why)
+{
+	if (may_speak())
+		log_info("refused: %s at %s (node %llu) by uid %u, pid %d: EINVAL", why,
+			 node->kind->name, (unsigned long long)node->ino, call->uid,
+			 (int)call->pid);
+}
+
 void refused_end(void)
 {
 	LOCKED(&sink.lock);

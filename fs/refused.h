@@ -7,6 +7,7 @@
 #ifndef FS_REFUSED_H
 #define FS_REFUSED_H
 
+#include "node.h"
 #include "vfs.h"
 
 /* What was asked: at a node, a name in it, and what else came with it; both may be empty. */
@@ -16,6 +17,8 @@ void refused(struct vfs *vfs, const struct vfs_call *call, const char *operation
  * Why, a constant: for the line of the request that this thread is serving, should it be refused.
  */
 void refused_because(const char *why);
+/* A text that was to be written at a node, and what is wrong with it. */
+void refused_text(const struct vfs_call *call, const struct node *node, const char *why);
 /* Says what is not said yet. */
 void refused_end(void);
 

@@ -61,6 +61,7 @@ const struct node_kind kind_collections = {
 const struct node_kind kind_collection = {
 	.name = "collection",
 	.type = S_IFDIR,
+	.texts = true,
 	.fixed = (const struct node_fixed[]){
 		{ "description", &kind_collection_description },
 		{ "type", &kind_collection_type },
@@ -77,6 +78,8 @@ const struct node_kind kind_collection = {
 const struct node_kind kind_collection_type = {
 	.name = "type",
 	.type = S_IFREG,
+	.volatile_name = true, /* of all texts that tools rename: fs/beside.h */
+	.empty = "",
 	.attr = collection_text_attr,
 	.render = collection_type_render,
 	.accept = collection_type_accept,
@@ -85,6 +88,8 @@ const struct node_kind kind_collection_type = {
 const struct node_kind kind_collection_description = {
 	.name = "description",
 	.type = S_IFREG,
+	.volatile_name = true,
+	.empty = "",
 	.attr = collection_text_attr,
 	.render = collection_description_render,
 	.accept = collection_description_accept,
@@ -122,18 +127,22 @@ const struct node_kind kind_version = {
 	.name = "version",
 	.type = S_IFDIR,
 	.sealed = true,
+	.texts = true,
 	.volatile_times = true, /* its last use */
 	.fixed = (const struct node_fixed[]){
 		{ "SHA256SUMS", &kind_sums },
 		{ "consumers", &kind_consumers },
+		{ "description", &kind_version_description },
 		{ "files", &kind_content_root },
 		{ "info.json", &kind_version_info },
+		{ "metadata.json", &kind_version_metadata },
 		{ "producer", &kind_producer },
 		{ "producers", &kind_producers },
+		{ "tags", &kind_version_tags },
 		{ NULL, NULL },
 	},
 	.parent = version_parent,
-	.attr = version_top_attr,
+	.attr = version_place_attr,
 	.xattrs = &version_xattrs,
 };
 
@@ -150,6 +159,47 @@ const struct node_kind kind_version_info = {
 	.type = S_IFREG,
 	.attr = version_text_attr,
 	.render = version_info_render,
+};
+
+const struct node_kind kind_version_description = {
+	.name = "description of a version",
+	.type = S_IFREG,
+	.volatile_name = true,
+	.empty = "",
+	.attr = version_note_attr,
+	.render = version_description_render,
+	.accept = version_description_accept,
+};
+
+const struct node_kind kind_version_metadata = {
+	.name = "metadata.json of a version",
+	.type = S_IFREG,
+	.volatile_name = true,
+	.slow = true,
+	.empty = "{}\n",
+	.attr = version_note_attr,
+	.render = version_metadata_render,
+	.accept = version_metadata_accept,
+	.unfinished = json_unfinished,
+};
+
+/* /artifacts/<name>/v<N>/tags */
+const struct node_kind kind_version_tags = {
+	.name = "tags of a version",
+	.type = S_IFDIR,
+	.find = version_tags_find,
+	.next = version_tags_next,
+	.attr = version_note_attr,
+	.edit = &version_tags_edit,
+};
+
+const struct node_kind kind_version_tag = {
+	.name = "tag of a version",
+	.type = S_IFREG,
+	.volatile_name = true, /* logging may tag, and what is tagged may go */
+	.attr = version_tag_attr,
+	.render = tag_render,
+	.accept = tag_accept,
 };
 
 const struct node_kind kind_producer = {
@@ -253,6 +303,7 @@ const struct node_kind kind_runs = {
 const struct node_kind kind_run = {
 	.name = "run",
 	.type = S_IFDIR,
+	.texts = true,
 	.fixed = (const struct node_fixed[]){
 		{ "config.json", &kind_config },
 		{ "console.log", &kind_console },
@@ -261,10 +312,12 @@ const struct node_kind kind_run = {
 		{ "job_type", &kind_job_type },
 		{ "log", &kind_run_log },
 		{ "metadata.json", &kind_metadata },
+		{ "notes", &kind_notes },
 		{ "outputs", &kind_outputs },
 		{ "procs", &kind_procs },
 		{ "rerun.sh", &kind_rerun },
 		{ "state", &kind_state },
+		{ "summary.json", &kind_summary },
 		{ "tags", &kind_run_tags },
 		{ NULL, NULL },
 	},
@@ -313,14 +366,28 @@ const struct node_kind kind_procs = {
 const struct node_kind kind_job_type = {
 	.name = "job_type",
 	.type = S_IFREG,
+	.volatile_name = true,
+	.empty = "",
 	.attr = run_note_attr,
 	.render = job_type_render,
 	.accept = job_type_accept,
 };
 
+const struct node_kind kind_notes = {
+	.name = "notes",
+	.type = S_IFREG,
+	.volatile_name = true,
+	.empty = "",
+	.attr = run_note_attr,
+	.render = notes_render,
+	.accept = notes_accept,
+};
+
 const struct node_kind kind_config = {
 	.name = "config.json",
 	.type = S_IFREG,
+	.volatile_name = true,
+	.empty = "{}\n",
 	.slow = true, /* a large text that comes in small pieces is parsed at each */
 	.attr = run_text_attr,
 	.render = config_render,
@@ -331,10 +398,24 @@ const struct node_kind kind_config = {
 const struct node_kind kind_metadata = {
 	.name = "metadata.json",
 	.type = S_IFREG,
+	.volatile_name = true,
+	.empty = "{}\n",
 	.slow = true,
 	.attr = run_text_attr,
 	.render = metadata_render,
 	.accept = metadata_accept,
+	.unfinished = json_unfinished,
+};
+
+const struct node_kind kind_summary = {
+	.name = "summary.json",
+	.type = S_IFREG,
+	.volatile_name = true,
+	.empty = "{}\n",
+	.slow = true,
+	.attr = run_note_attr,
+	.render = summary_render,
+	.accept = summary_accept,
 	.unfinished = json_unfinished,
 };
 
@@ -367,8 +448,8 @@ const struct node_kind kind_run_tag = {
 	.name = "tags/<tag>",
 	.type = S_IFREG,
 	.attr = run_tag_attr,
-	.render = run_tag_render,
-	.accept = run_tag_accept,
+	.render = tag_render,
+	.accept = tag_accept,
 };
 
 /* /runs/<run>/inputs */
@@ -755,4 +836,16 @@ const struct node_kind kind_digest_truncated = {
 	.volatile_name = true,
 	.attr = lineage_text_attr,
 	.render = lineage_truncated_render,
+};
+
+/* Files that tools make beside texts to rename them over those */
+const struct node_kind kind_beside = {
+	.name = "file beside a text",
+	.type = S_IFREG,
+	.volatile_name = true,
+	.attr = beside_attr,
+	.set_attr = beside_set_attr,
+	.open = beside_open,
+	.xattrs = &beside_xattrs,
+	.release = beside_release,
 };

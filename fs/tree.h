@@ -28,6 +28,8 @@ extern const struct node_kind kind_lineages, kind_lineage, kind_lineage_up, kind
 	kind_lineage_artifacts, kind_lineage_runs, kind_lineage_types, kind_lineage_type,
 	kind_lineage_link, kind_lineage_truncated, kind_graph_json, kind_graph_html, kind_graph_dot,
 	kind_openlineage;
+extern const struct node_kind kind_version_description, kind_version_metadata, kind_version_tags,
+	kind_version_tag, kind_notes, kind_summary, kind_beside;
 extern const struct node_kind kind_draft;
 
 /* Where the numbers of what is in /lineage/<node>/upstream and downstream begin. */
@@ -128,6 +130,33 @@ HOOK_TARGET(version_run_target);
 HOOK_TEXT(version_info_render);
 HOOK_TEXT(sums_render);
 
+/* kind_version_text.c */
+HOOK_ATTR(version_place_attr);
+HOOK_ATTR(version_note_attr);
+HOOK_TEXT(version_description_render);
+HOOK_ACCEPT(version_description_accept);
+HOOK_TEXT(version_metadata_render);
+HOOK_ACCEPT(version_metadata_accept);
+
+/* kind_tags.c */
+HOOK_FIND(run_tags_find);
+HOOK_NEXT(run_tags_next);
+extern const struct node_edit run_tags_edit;
+HOOK_ATTR(run_tag_attr);
+HOOK_FIND(version_tags_find);
+HOOK_NEXT(version_tags_next);
+extern const struct node_edit version_tags_edit;
+HOOK_ATTR(version_tag_attr);
+HOOK_TEXT(tag_render);
+HOOK_ACCEPT(tag_accept);
+
+/* beside.c */
+HOOK_ATTR(beside_attr);
+HOOK_SET_ATTR(beside_set_attr);
+HOOK_OPEN(beside_open);
+extern const struct node_xattrs beside_xattrs;
+void beside_release(struct node *node);
+
 /* kind_content.c */
 HOOK_FIND(content_find);
 HOOK_PARENT(content_parent);
@@ -191,12 +220,10 @@ HOOK_ACCEPT(metadata_accept);
 bool json_unfinished(struct slice text);
 HOOK_ATTR(rerun_attr);
 HOOK_TEXT(rerun_render);
-HOOK_FIND(run_tags_find);
-HOOK_NEXT(run_tags_next);
-extern const struct node_edit run_tags_edit;
-HOOK_ATTR(run_tag_attr);
-HOOK_TEXT(run_tag_render);
-HOOK_ACCEPT(run_tag_accept);
+HOOK_TEXT(notes_render);
+HOOK_ACCEPT(notes_accept);
+HOOK_TEXT(summary_render);
+HOOK_ACCEPT(summary_accept);
 
 /* kind_console.c */
 HOOK_ATTR(console_log_attr);

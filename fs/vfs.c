@@ -26,6 +26,7 @@ int vfs_new(struct store *store, struct vfs **ret)
 	vfs->store = store;
 	vfs->nodes = node_table_new();
 	vfs->backings = backings_new();
+	vfs->beside = beside_new();
 	draft_directories_init(&vfs->draft_directories);
 	temporary_links_init(&vfs->temporary_links);
 	vfs->owner = geteuid();
@@ -59,6 +60,7 @@ void vfs_free(struct vfs *vfs)
 	watch_on_change(vfs->store->watch, NULL, NULL);
 	node_table_free(vfs->nodes);
 	backings_free(vfs->backings);
+	beside_free(vfs->beside);
 	draft_directories_release(&vfs->draft_directories);
 	temporary_links_release(&vfs->temporary_links);
 	free(vfs);
@@ -152,16 +154,17 @@ int vfs_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir, con
 	     struct node *ret)
 {
 	const struct node_kind *kind = dir->kind;
+	int err = kind->type == S_IFDIR ? -ENOENT : -ENOTDIR;
 
 	for (size_t i = 0; kind->fixed && kind->fixed[i].name; i++) {
 		if (!strcmp(kind->fixed[i].name, name)) {
 			node_fixed_child(dir, i, ret);
-			return 0;
+			return kind->texts && beside_hides(vfs, ret->ino) ? -ENOENT : 0;
 		}
 	}
 	if (kind->find)
-		return kind->find(vfs, call, dir, name, ret);
-	return kind->type == S_IFDIR ? -ENOENT : -ENOTDIR;
+		err = kind->find(vfs, call, dir, name, ret);
+	return err == -ENOENT && kind->texts ? beside_find(vfs, dir, name, ret) : err;
 }
 
 /* The size of what has no file behind it is that of its text. */
@@ -302,13 +305,30 @@ int vfs_getattr(struct vfs *vfs, const struct vfs_call *call, uint64_t ino, stru
 	return use.node ? vfs_attr(vfs, call, use.node, ret, ret_ttl) : -ESTALE;
 }
 
+/* Tools that make a text anew give it the mode and owner that it had, and has. */
+static bool owner_stays(struct vfs *vfs, const struct vfs_call *call, struct node *node,
+			const struct stat *set, unsigned what)
+{
+	struct stat st;
+
+	if (beside_makes(vfs, node->ino))
+		return true;
+	if (!node->kind->empty || vfs_attr(vfs, call, node, &st, NULL) < 0)
+		return false;
+	return (!(what & VFS_SET_MODE) || (set->st_mode & 07777) == (st.st_mode & 07777)) &&
+	       (!(what & VFS_SET_UID) || set->st_uid == st.st_uid) &&
+	       (!(what & VFS_SET_GID) || set->st_gid == st.st_gid);
+}
+
 /*
  * What chmod, touch and `>` mean for what has no hook: a text that is written anyway has no times.
  */
 static int set_text_attr(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 			 struct handle *handle, const struct stat *set, unsigned what)
 {
-	if (!node->kind->accept || what & (VFS_SET_MODE | VFS_SET_UID | VFS_SET_GID))
+	unsigned owner = what & (VFS_SET_MODE | VFS_SET_UID | VFS_SET_GID);
+
+	if (!node->kind->accept || (owner && !owner_stays(vfs, call, node, set, what)))
 		return node_refuse(node);
 	return what & VFS_SET_SIZE ? handle_resize_text(vfs, call, node, handle, set->st_size) : 0;
 }
@@ -375,6 +395,9 @@ int vfs_mknod(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, con
 		return -ESTALE;
 	if (S_ISCHR(mode) || S_ISBLK(mode))
 		return -EPERM;
+	if (dir.node->kind->texts)
+		return enter_if(vfs, call, beside_mknod(vfs, call, dir.node, name, mode, &spec),
+				&spec, ret);
 	if (!EDIT(dir.node, mknod))
 		return node_refuse(dir.node);
 	return enter_if(vfs, call, EDIT(dir.node, mknod)(vfs, call, dir.node, name, mode, &spec),
@@ -407,6 +430,9 @@ int vfs_symlink(struct vfs *vfs, const struct vfs_call *call, const char *target
 		return -ESTALE;
 	if (!EDIT(dir.node, symlink))
 		return node_refuse(dir.node);
+	/* The kernel knows, but of a text that is hidden. */
+	if (is_fixed(dir.node, name))
+		return -EEXIST;
 	return enter_if(vfs, call,
 			EDIT(dir.node, symlink)(vfs, call, dir.node, name, target, &spec), &spec,
 			ret);
@@ -438,6 +464,12 @@ static int remove_name(struct vfs *vfs, const struct vfs_call *call, uint64_t pa
 
 	if (!dir.node)
 		return -ESTALE;
+	if (!directory && dir.node->kind->texts) {
+		int err = beside_unlink(vfs, call, dir.node, name);
+
+		if (err != BESIDE_ELSEWHERE)
+			return err;
+	}
 	hook = directory ? EDIT(dir.node, rmdir) : EDIT(dir.node, unlink);
 	if (!hook || is_fixed(dir.node, name))
 		return node_refuse(dir.node);
@@ -463,6 +495,12 @@ int vfs_rename(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, co
 
 	if (!dir.node || !to.node)
 		return -ESTALE;
+	if (dir.node->kind->texts || to.node->kind->texts) {
+		int err = beside_rename(vfs, call, dir.node, name, to.node, new_name, flags);
+
+		if (err != BESIDE_ELSEWHERE)
+			return err;
+	}
 	if (!EDIT(dir.node, rename) || is_fixed(dir.node, name))
 		return node_refuse(dir.node);
 	if (!EDIT(to.node, rename) || is_fixed(to.node, new_name))
@@ -483,9 +521,12 @@ int vfs_create(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, co
 
 	if (!dir.node)
 		return -ESTALE;
-	if (!EDIT(dir.node, create))
+	if (dir.node->kind->texts)
+		err = beside_create(vfs, call, dir.node, name, mode, flags, &open);
+	else if (EDIT(dir.node, create))
+		err = EDIT(dir.node, create)(vfs, call, dir.node, name, mode, flags, &open);
+	else
 		return node_refuse(dir.node);
-	err = EDIT(dir.node, create)(vfs, call, dir.node, name, mode, flags, &open);
 	if (err < 0)
 		return err;
 	node = open.handle->node;

@@ -4,6 +4,7 @@
 #ifndef FS_VFS_PRIVATE_H
 #define FS_VFS_PRIVATE_H
 
+#include "beside.h"
 #include "core/caller.h"
 #include "core/event.h"
 #include "backing.h"
@@ -40,6 +41,7 @@ struct temporary_links {
 struct vfs {
 	struct store *store;
 	struct node_table *nodes;
+	struct beside *beside;
 	struct vfs_notify notify;
 	struct vfs_backing backing;
 	struct backings *backings;

@@ -92,12 +92,11 @@ test_fixed_names() {
 		expect_errno "$sealed|EBUSY" rename "$MNT/$path" "$MNT/new"
 	done
 	for path in artifacts/a/latest artifacts/a/v0/producer artifacts/a/v0/producers/r \
-		artifacts/a/type artifacts/a/description runs/s/state runs/s/log \
-		runs/r/outputs/a:v0; do
+		runs/s/state runs/s/log runs/s/console.log runs/r/outputs/a:v0; do
 		expect_errno "$sealed" unlink "$MNT/$path"
 	done
-	for path in new artifacts/new artifacts/a/new artifacts/a/v7 artifacts/a/v0/new \
-		artifacts/a/v0/producers/new artifacts/a/v0/consumers/new runs/new runs/s/new; do
+	for path in new artifacts/new artifacts/a/v7 artifacts/a/v0/producers/new \
+		artifacts/a/v0/consumers/new runs/new; do
 		expect_errno "$sealed|EINVAL" create "$MNT/$path"
 	done
 	for path in new artifacts/a/v7 artifacts/a/v0/new artifacts/a/v0/producers/new runs/s/new; do
