@@ -382,6 +382,15 @@ int version_get(struct store *store, uint32_t collection, uint32_t number, struc
 	return err < 0 ? err : version_read(txn, collection, number, ret);
 }
 
+int version_get_any(struct store *store, uint32_t collection, uint32_t number,
+		    struct version *ret)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	int err = kv_begin(store->kv, KV_READ, &txn);
+
+	return err < 0 ? err : version_read_any(txn, collection, number, ret);
+}
+
 int version_get_by_id(struct store *store, uint32_t id, struct version *ret)
 {
 	AUTO(kv_abortp) struct kv_txn *txn = NULL;
@@ -413,6 +422,17 @@ int version_next(struct store *store, uint32_t collection, int64_t after, struct
 void version_label(struct buf *b, const char *collection, uint32_t number)
 {
 	buf_printf(b, "%s:v%u", collection, number);
+}
+
+void version_path(struct buf *b, const char *collection, const struct version *v)
+{
+	buf_printf(b, "%s/%s%cv%u", version_in_trash(v) ? "trash" : "artifacts", collection,
+		   version_in_trash(v) ? ':' : '/', v->number);
+}
+
+const char *version_state_name(const struct version *v)
+{
+	return v->purged ? "purged" : v->removed ? "removed" : "live";
 }
 
 int version_find_label(struct store *store, const char *label, struct version *ret)

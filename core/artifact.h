@@ -55,8 +55,13 @@ int collection_add(struct kv_txn *txn, const struct collection *c);
 int collection_put_type(struct kv_txn *txn, struct store *store, struct collection *c,
 			struct slice type, const char *run);
 
-/* By its number only a live version is found, by its id or label also one that was removed. */
+/*
+ * By its number only a live version is found; any, or by its id or label, also one that was removed
+ * or purged.
+ */
 int version_get(struct store *store, uint32_t collection, uint32_t number, struct version *ret);
+int version_get_any(struct store *store, uint32_t collection, uint32_t number,
+		    struct version *ret);
 int version_get_by_id(struct store *store, uint32_t id, struct version *ret);
 /* The live version with the lowest number above after (-1: the first): 1, 0, -errno. */
 int version_next(struct store *store, uint32_t collection, int64_t after, struct version *ret);
@@ -72,6 +77,18 @@ int version_move(struct kv_txn *txn, const struct version *from, const struct ve
 
 /* `<name>:v<N>` */
 void version_label(struct buf *b, const char *collection, uint32_t number);
+/*
+ * Where it is in the mount: `artifacts/<name>/v<N>`, or `trash/<name>:v<N>`; where it was, when it
+ * is purged.
+ */
+void version_path(struct buf *b, const char *collection, const struct version *v);
+/* "live", "removed", "purged" */
+const char *version_state_name(const struct version *v);
+static inline bool version_in_trash(const struct version *v)
+{
+	return v->removed && !v->purged;
+}
+
 /* The version of that label, removed or not. -ENOENT. */
 int version_find_label(struct store *store, const char *label, struct version *ret);
 /* The name of its collection, "" if that cannot be read: owned. */

@@ -140,6 +140,11 @@ int document_version(struct store *store, const struct version *v, struct buf *r
 	json_object_set_new(root, "size", json_number(v->bytes));
 	json_object_set_new(root, "files", json_number(v->files));
 	json_object_set_new(root, "created_at", json_time(v->created));
+	json_object_set_new(root, "state", json_string(version_state_name(v)));
+	if (v->removed)
+		json_object_set_new(root, "removed_at", json_time(v->removed));
+	if (v->purged)
+		json_object_set_new(root, "purged_at", json_time(v->purged));
 	json_object_set_new(root, "run", json_string(run.name));
 	json_object_set_new(root, "producers", runs_of(store, EDGE_VERSION_LOGGED_BY, v->id));
 	json_object_set_new(root, "consumers", runs_of(store, EDGE_VERSION_USED_BY, v->id));

@@ -112,7 +112,7 @@ static int version_node(struct writer *w, size_t i, json_t **ret)
 	json_object_set_new(item, "digest", json_digest(&v.digest));
 	json_object_set_new(item, "aliases", json_aliases(w->store, &c, &v));
 	json_object_set_new(item, "tags", json_tags(w->store, v.id));
-	add_text(item, "state", "live");
+	add_text(item, "state", version_state_name(&v));
 	*ret = item;
 	return 0;
 }
@@ -248,12 +248,31 @@ static void dot_string(struct buf *out, const char *type, const char *name)
 	buf_add_char(out, '"');
 }
 
-static void dot_node(struct buf *out, size_t place, const char *type, const char *name, bool run)
+static void dot_node(struct buf *out, size_t place, const char *type, const char *name,
+		     const char *style, const char *colour)
 {
 	buf_printf(out, "\tn%zu [label=", place);
 	dot_string(out, type, name);
-	buf_printf(out, ", shape=%s, fillcolor=\"%s\"];\n", run ? "box, style=\"filled\"" :
-			"box, style=\"filled,rounded\"", run ? "#c8e6c9" : "#bbdefb");
+	buf_printf(out, ", shape=box, style=\"%s\", fillcolor=\"%s\"];\n", style, colour);
+}
+
+static void dot_run(struct buf *out, size_t place, const struct run *run)
+{
+	dot_node(out, place, run->job_type, run->name, "filled", "#c8e6c9");
+}
+
+/* What is removed, or gone for good, is drawn with a dashed line. */
+static void dot_version(struct buf *out, size_t place, const struct version *v,
+			const struct collection *c)
+{
+	AUTO(buf_release) struct buf label = BUF_INIT;
+	bool public = json_is_public(v->mode);
+
+	if (public)
+		version_label(&label, c->name, v->number);
+	dot_node(out, place, public ? c->type : "", public ? buf_str(&label) : "private",
+		 v->removed ? "filled,rounded,dashed" : "filled,rounded",
+		 v->removed ? "#eceff1" : "#bbdefb");
 }
 
 /* Types and names are names, and need no escape; but who knows what a later version stores. */
@@ -262,23 +281,19 @@ static int dot_nodes(struct store *store, const struct graph *g, struct buf *out
 	for (size_t i = 0; i < g->node_count; i++) {
 		AUTO(run_release) struct run run = { 0 };
 		AUTO(collection_release) struct collection c = { 0 };
-		AUTO(buf_release) struct buf label = BUF_INIT;
 		struct version v;
 		int err;
 
 		if (g->nodes[i].node.kind == LINEAGE_RUN) {
 			err = run_get(store, g->nodes[i].node.id, &run);
 			if (err == 0)
-				dot_node(out, i, run.job_type, run.name, true);
+				dot_run(out, i, &run);
 		} else {
 			err = version_get_by_id(store, g->nodes[i].node.id, &v);
 			if (err == 0)
 				err = collection_get(store, v.collection, &c);
-			if (err == 0 && json_is_public(v.mode))
-				version_label(&label, c.name, v.number);
 			if (err == 0)
-				dot_node(out, i, json_is_public(v.mode) ? c.type : "",
-					 label.len ? buf_str(&label) : "private", false);
+				dot_version(out, i, &v, &c);
 		}
 		if (err < 0 && err != -ENOENT)
 			return err;

@@ -239,6 +239,9 @@ static json_t *version_facets(const struct version *v, const struct collection *
 	json_object_set_new(version, "datasetVersion", json_sprintf("v%u", v->number));
 	add_tag(tags, "digest", json_string_value(digest), "lineagefs");
 	json_decref(digest);
+	/* Of now: no run dropped it, as the facet lifecycleStateChange would say. */
+	if (v->removed)
+		add_tag(tags, "state", version_state_name(v), "lineagefs");
 	if (reproduced)
 		add_tag(tags, "reproduced", "true", "lineagefs");
 	json_object_set_new(facets, "version", version);

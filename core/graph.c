@@ -1,6 +1,7 @@
 #include "graph.h"
 
 #include "artifact.h"
+#include "removal.h"
 #include "run.h"
 
 struct collecting {
@@ -95,6 +96,23 @@ static int collect_around(struct collecting *c, struct lineage_node of)
 	return err < 0 ? err : add_closure(c, of, LINEAGE_DOWN);
 }
 
+typedef int next_gone(struct store *store, uint32_t collection, int64_t number,
+		      struct version *ret);
+
+/* What was removed has its edges still. */
+static int collect_gone(struct collecting *c, next_gone *next)
+{
+	struct version v = { .collection = 0 };
+	int64_t number = -1;
+	int more;
+
+	while ((more = next(c->store, v.collection, number, &v)) > 0 && !is_full(c)) {
+		number = v.number;
+		add_versions(c, &v.id, 1);
+	}
+	return more < 0 ? more : 0;
+}
+
 static int collect_all(struct collecting *c)
 {
 	AUTO(buf_release) struct buf name = BUF_INIT;
@@ -117,7 +135,9 @@ static int collect_all(struct collecting *c)
 		if (more < 0)
 			return more;
 	}
-	return more;
+	if (more == 0)
+		more = collect_gone(c, version_removed_next);
+	return more < 0 ? more : collect_gone(c, version_purged_next);
 }
 
 static void make_nodes(struct collecting *c)

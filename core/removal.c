@@ -280,11 +280,12 @@ static int purge_body(struct kv_txn *txn, void *arg)
 
 int version_purge(struct store *store, uint32_t version)
 {
+	/* Before the commit: who reads the version's content looks whether it is there. */
+	atomic_store(&store->purges, true);
 	return do_change(store, version, purge_body);
 }
 
-int version_removed_next(struct store *store, uint32_t collection, int64_t number,
-			 struct version *ret)
+static int gone_next(struct store *store, char kind, struct key from, struct version *ret)
 {
 	AUTO(kv_abortp) struct kv_txn *txn = NULL;
 	AUTO(kv_donep) struct kv_scan *scan = NULL;
@@ -292,13 +293,24 @@ int version_removed_next(struct store *store, uint32_t collection, int64_t numbe
 	int more = kv_begin(store->kv, KV_READ, &txn);
 
 	if (more == 0)
-		more = kv_scan(txn, KV_META, KEY(prefix('X')),
-			       KEY(removed(collection, (uint32_t)(number + 1))), &scan);
+		more = kv_scan(txn, KV_META, KEY(prefix(kind)), key_slice(&from), &scan);
 	if (more == 0)
 		more = kv_next(scan, &key, &value);
 	if (more <= 0)
 		return more;
 	return decode_version(value, ret) < 0 ? -EIO : 1;
+}
+
+int version_removed_next(struct store *store, uint32_t collection, int64_t number,
+			 struct version *ret)
+{
+	return gone_next(store, 'X', key_removed(collection, (uint32_t)(number + 1)), ret);
+}
+
+int version_purged_next(struct store *store, uint32_t collection, int64_t number,
+			struct version *ret)
+{
+	return gone_next(store, 'G', key_purged(collection, (uint32_t)(number + 1)), ret);
 }
 
 int version_purge_older(struct store *store, uint64_t before, const bool *stop)

@@ -39,6 +39,9 @@ int version_purge(struct store *store, uint32_t version);
 /* Versions in the trash, by collection and number; start with 0, -1. 1, 0, -errno. */
 int version_removed_next(struct store *store, uint32_t collection, int64_t number,
 			 struct version *ret);
+/* Likewise those that are purged. */
+int version_purged_next(struct store *store, uint32_t collection, int64_t number,
+			struct version *ret);
 /*
  * Purges what has been in the trash since before a time, ns; for the janitor. stop becomes true:
  * what is left, stays. How many went, or -errno of the first failure.

@@ -95,6 +95,7 @@ struct store {
 
 	pthread_mutex_t reap_lock; /* core/reap.c */
 	atomic_uint_fast64_t freed_bytes;
+	atomic_bool purges; /* something was purged since the store was opened */
 
 	struct store_listener { /* core/removal.c */
 		pthread_rwlock_t lock;

@@ -152,6 +152,28 @@ int view_first_ino(struct store *store, uint32_t run, const struct version *vers
 	return err;
 }
 
+int view_knows(struct store *store, uint32_t run, const struct version *version)
+{
+	AUTO(kv_abortp) struct kv_txn *txn = NULL;
+	AUTO(kv_donep) struct kv_scan *scan = NULL;
+	struct slice key, value;
+	int more = kv_begin(store->kv, KV_READ, &txn);
+
+	if (more == 0)
+		more = kv_has(txn, KV_META, KEY(view(run, version->id)));
+	if (more != 0)
+		return more;
+	more = kv_scan(txn, KV_META, KEY(prefix_pins(run, version->collection)), slice("", 0),
+		       &scan);
+	while (more >= 0 && (more = kv_next(scan, &key, &value)) > 0) {
+		uint64_t pinned;
+
+		if (decode_u64(value, &pinned) == 0 && pinned == version->id)
+			return 1;
+	}
+	return more;
+}
+
 int view_unpin(struct kv_txn *txn, uint32_t run, uint32_t collection)
 {
 	AUTO(kv_donep) struct kv_scan *scan = NULL;

@@ -33,6 +33,12 @@ int view_pin_next(struct store *store, uint32_t run, uint32_t *collection, struc
 int view_first_ino(struct store *store, uint32_t run, const struct version *version,
 		   uint64_t *ret);
 
+/*
+ * Has the run looked at the files of the version in its view, or does it see it behind an alias?
+ * What it knows it keeps until the bytes go. 1, 0, -errno.
+ */
+int view_knows(struct store *store, uint32_t run, const struct version *version);
+
 /* In the transaction in which the run logs into the collection: it sees its aliases move again. */
 int view_unpin(struct kv_txn *txn, uint32_t run, uint32_t collection);
 

@@ -41,6 +41,7 @@ struct vfs_call {
 
 struct vfs_entry {
 	struct stat attr; /* st_ino is the node */
+	uint32_t generation; /* of the node */
 	double entry_ttl; /* of the name */
 	double attr_ttl;
 	bool bare; /* of a listing: only st_ino and the type are set, it is no lookup */

@@ -134,6 +134,20 @@ int alias_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	return stat_alias(vfs, node->a, node->b, node->name, st);
 }
 
+/* A run may see a version that is in the trash by now. */
+static void show_version(struct vfs *vfs, const struct version *v, struct buf *ret)
+{
+	autofree char *name = NULL;
+
+	if (!version_in_trash(v)) {
+		buf_printf(ret, "v%u", v->number);
+		return;
+	}
+	name = version_collection_name(vfs->store, v);
+	buf_add_str(ret, "../../");
+	version_path(ret, name, v);
+}
+
 int alias_show(struct vfs *vfs, const struct vfs_call *call, uint32_t collection,
 	       const char *alias, struct buf *ret)
 {
@@ -147,7 +161,7 @@ int alias_show(struct vfs *vfs, const struct vfs_call *call, uint32_t collection
 	if (err == 0)
 		err = view_resolve(vfs->store, caller.run, collection, slice_str(alias), &v);
 	if (err == 0)
-		buf_printf(ret, "v%u", v.number);
+		show_version(vfs, &v, ret);
 	return err;
 }
 

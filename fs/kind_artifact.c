@@ -86,15 +86,6 @@ static void latest_node(uint32_t collection, struct node *ret)
 	};
 }
 
-static void version_node(const struct version *v, struct node *ret)
-{
-	*ret = (struct node){
-		.ino = ino_of_ids(INO_VERSION, v->id, 0),
-		.kind = &kind_version,
-		.a = v->id,
-	};
-}
-
 int collection_find_child(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 			  const char *child, struct node *ret)
 {
@@ -116,7 +107,7 @@ int collection_find_child(struct vfs *vfs, const struct vfs_call *call, struct n
 		return alias_find_child(vfs, call, dir, child, ret);
 	err = version_get(vfs->store, dir->a, number, &v);
 	if (err == 0)
-		version_node(&v, ret);
+		version_top_node(&v, ret);
 	return err;
 }
 
@@ -151,7 +142,7 @@ int collection_next_child(struct vfs *vfs, struct node *dir, const char *after,
 	more = version_next(vfs->store, dir->a, last, &v);
 	if (more > 0) {
 		buf_printf(ret_name, "v%u", v.number);
-		version_node(&v, ret);
+		version_top_node(&v, ret);
 	}
 	return more;
 }
@@ -284,5 +275,6 @@ int latest_target(struct vfs *vfs, const struct vfs_call *call, struct node *nod
 const struct node_edit collection_edit = {
 	.symlink = alias_symlink,
 	.unlink = alias_unlink,
-	.rename = alias_rename_child,
+	.rmdir = version_rmdir,
+	.rename = version_rename,
 };

@@ -27,18 +27,31 @@ struct place {
 	uint64_t page;
 };
 
+/* What the kernel knows of a version that is purged is stale. */
+static bool is_gone(struct vfs *vfs, const struct node *node)
+{
+	struct version v;
+
+	return atomic_load(&vfs->store->purges) &&
+	       version_get_by_id(vfs->store, node->a, &v) == 0 && v.purged;
+}
+
 static int place_of(struct vfs *vfs, const struct node *dir, struct place *ret)
 {
 	const struct content *c = dir->data;
 	struct version v;
 	int err;
 
+	if (is_gone(vfs, dir))
+		return -ESTALE;
 	if (c) {
 		ret->inherited = *c;
 		ret->page = c->entry.page;
 		return 0;
 	}
 	err = version_get_by_id(vfs->store, dir->a, &v);
+	if (err == 0 && v.purged)
+		err = -ESTALE;
 	if (err < 0)
 		return err == -ENOENT ? -ESTALE : err;
 	ret->inherited = (struct content){
@@ -417,6 +430,8 @@ int content_open(struct vfs *vfs, const struct vfs_call *call, struct node *node
 	if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC))
 		return node_refuse(node);
 	err = view_of(node) ? 0 : vfs_caller(vfs, call, &caller);
+	if (err == 0 && is_gone(vfs, node))
+		err = -ESTALE;
 	if (err == 0)
 		err = artifact_open_blob(vfs->store, &c->entry.digest, &blob);
 	if (err < 0)

@@ -147,7 +147,9 @@ static void add_target(struct vfs *vfs, const struct version *v, const char *pat
 {
 	autofree char *name = version_collection_name(vfs->store, v);
 
-	buf_printf(ret, "../../../artifacts/%s/v%u/files%s", name, v->number, path);
+	buf_add_str(ret, "../../../");
+	version_path(ret, name, v);
+	buf_printf(ret, "/files%s", path);
 }
 
 int input_target(struct vfs *vfs, const struct vfs_call *call, struct node *node, struct buf *ret)

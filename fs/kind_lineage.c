@@ -624,8 +624,14 @@ int lineage_link_target(struct vfs *vfs, const struct vfs_call *call, struct nod
 	if (err < 0)
 		return err;
 	name = version_collection_name(vfs->store, &v);
-	buf_printf(ret, "%s../../../../artifacts/%s/v%u", part == PART_TYPED ? "../" : "", name,
-		   v.number);
+	buf_printf(ret, "%s../../../", part == PART_TYPED ? "../" : "");
+	/* What is gone for good has a directory here alone. */
+	if (v.purged) {
+		version_label(ret, name, v.number);
+	} else {
+		buf_add_str(ret, "../");
+		version_path(ret, name, &v);
+	}
 	return 0;
 }
 

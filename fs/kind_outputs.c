@@ -264,7 +264,9 @@ int run_version_target(struct vfs *vfs, const struct vfs_call *call, struct node
 	if (err < 0)
 		return err;
 	name = version_collection_name(vfs->store, &v);
-	buf_printf(ret, "../../../artifacts/%s/v%u/files", name, v.number);
+	buf_add_str(ret, "../../../");
+	version_path(ret, name, &v);
+	buf_add_str(ret, "/files");
 	return 0;
 }
 

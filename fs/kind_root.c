@@ -65,6 +65,11 @@ static const char readme[] =
 	"    ls types/model jobs/train tags/best         by type, job type and tag\n"
 	"    getfattr -d copy.ckpt                       what cp --preserve=xattr brought along\n"
 	"\n"
+	"Remove\n"
+	"    rmdir artifacts/model/v3                    to the trash; not while an alias names it\n"
+	"    mv trash/model:v3 artifacts/model/v3        back\n"
+	"    rmdir trash/model:v3                        its bytes go now; lineage stays\n"
+	"\n"
 	"What starts with a dot in outputs/ is scratch: never logged, removed when the run ends.\n"
 	"Names are made of A-Z a-z 0-9 _ . = + , @ - and have 128 bytes at most.\n";
 

@@ -15,6 +15,8 @@ static int version_stat(struct vfs *vfs, uint32_t id, struct version *v, struct 
 {
 	int err = version_get_by_id(vfs->store, id, v);
 
+	if (err == 0 && v->purged)
+		err = -ESTALE;
 	if (err < 0)
 		return err == -ENOENT ? -ESTALE : err;
 	st->st_uid = v->uid;
@@ -28,8 +30,10 @@ uint64_t version_parent(struct vfs *vfs, const struct node *dir)
 	struct version v;
 
 	/* A version that has gone is in no directory any more. */
-	if (version_get_by_id(vfs->store, dir->a, &v) < 0)
+	if (version_get_by_id(vfs->store, dir->a, &v) < 0 || v.purged)
 		return VFS_ROOT;
+	if (v.removed)
+		return node_fixed_number(&kind_root, INO_FIXED, 0, &kind_trash);
 	return ino_of_ids(INO_COLLECTION, v.collection, 0);
 }
 
@@ -71,12 +75,22 @@ static ssize_t xattr_list(struct vfs *vfs, struct node *node, char *to, size_t s
 
 const struct node_xattrs version_xattrs = { .get = xattr_get, .list = xattr_list };
 
-/* The directory itself: its access time is its last use by a run, and nothing else. */
+/*
+ * The directory itself: its access time is its last use by a run, and nothing else. In the trash
+ * its times are those of its removal, and who logged it may move it out, if he may write where it
+ * was.
+ */
 int version_top_attr(struct vfs *vfs, struct node *node, struct stat *st)
 {
+	struct version v = { 0 };
 	uint64_t used = 0;
-	int err = version_attr(vfs, node, st);
+	int err = version_stat(vfs, node->a, &v, st);
 
+	st->st_mode = version_directory_mode(&v);
+	if (v.removed) {
+		st->st_mtim = timespec_of_ns(v.removed);
+		st->st_mode |= 0200;
+	}
 	if (err == 0)
 		err = edge_last_use(vfs->store->kv, node->a, &used);
 	st->st_atim = timespec_of_ns(used);
@@ -116,6 +130,8 @@ int sums_render(struct vfs *vfs, struct node *node, struct buf *ret)
 	struct version v;
 	int err = version_get_by_id(vfs->store, node->a, &v);
 
+	if (err == 0 && v.purged)
+		err = -ESTALE;
 	if (err < 0)
 		return err;
 	buf_reserve(ret, v.sums_size);
@@ -130,6 +146,12 @@ int version_info_render(struct vfs *vfs, struct node *node, struct buf *ret)
 	return err < 0 ? err : document_version(vfs->store, &v, ret);
 }
 
+/* From the version's directory. */
+static const char *to_root(const struct version *v)
+{
+	return version_in_trash(v) ? "../" : "../../";
+}
+
 int producer_target(struct vfs *vfs, const struct vfs_call *call, struct node *node,
 		    struct buf *ret)
 {
@@ -141,7 +163,7 @@ int producer_target(struct vfs *vfs, const struct vfs_call *call, struct node *n
 	if (err == 0)
 		err = run_get(vfs->store, v.run, &run);
 	if (err == 0)
-		buf_printf(ret, "../../../runs/%s", run.name);
+		buf_printf(ret, "%s../runs/%s", to_root(&v), run.name);
 	return err;
 }
 
@@ -149,11 +171,14 @@ int version_run_target(struct vfs *vfs, const struct vfs_call *call, struct node
 		       struct buf *ret)
 {
 	AUTO(run_release) struct run run = { 0 };
-	int err = run_get(vfs->store, node->b, &run);
+	struct version v;
+	int err = version_get_by_id(vfs->store, node->a, &v);
 
 	(void)call;
 	if (err == 0)
-		buf_printf(ret, "../../../../runs/%s", run.name);
+		err = run_get(vfs->store, node->b, &run);
+	if (err == 0)
+		buf_printf(ret, "../%s../runs/%s", to_root(&v), run.name);
 	return err;
 }
 

@@ -146,6 +146,18 @@ static int has_latest(struct vfs *vfs, uint32_t collection)
 	return err < 0 ? err : c.latest >= 0;
 }
 
+/* One that is in the trash is found by a run that knows it already, until it is purged. */
+static int find_version(struct vfs *vfs, const struct node *dir, uint32_t number,
+			struct version *ret)
+{
+	int err = version_get_any(vfs->store, dir->b, number, ret);
+	int knows = 1;
+
+	if (err == 0 && ret->removed)
+		knows = ret->purged ? 0 : view_knows(vfs->store, dir->a, ret);
+	return err < 0 ? err : knows < 0 ? knows : knows ? 0 : -ENOENT;
+}
+
 int view_collection_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
 			 const char *child, struct node *ret)
 {
@@ -162,7 +174,7 @@ int view_collection_find(struct vfs *vfs, const struct vfs_call *call, struct no
 	}
 	if (version_name_parse(slice_str(child), &number) < 0)
 		return view_alias_find(vfs, call, dir, child, ret);
-	err = version_get(vfs->store, dir->b, number, &v);
+	err = find_version(vfs, dir, number, &v);
 	if (err == 0)
 		version_node(dir, &v, ret);
 	return err;

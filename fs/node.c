@@ -207,6 +207,15 @@ void node_put(struct node_table *t, struct node *node)
 		destroy(node);
 }
 
+void node_renew(struct node_table *t, uint64_t ino)
+{
+	LOCKED(&t->lock);
+	struct node *n = find_ino(t, ino);
+
+	if (n)
+		n->generation++;
+}
+
 void node_forget(struct node_table *t, uint64_t ino, uint64_t lookups)
 {
 	struct node *n;

@@ -85,6 +85,7 @@ struct node {
 	struct node *interned;
 
 	/* Of the table. */
+	uint32_t generation; /* tells apart what the kernel gets under one number */
 	uint64_t backing; /* drafts: inode of the backing file; else 0 */
 	uint64_t lookups;
 	unsigned references;
@@ -156,6 +157,7 @@ struct node_kind {
 	bool sealed;	  /* never changes: editing is EROFS, attributes are kept for ever */
 	bool final_names; /* a directory: what is not in it never will be */
 	bool volatile_name; /* the name may go without the kernel's doing */
+	bool volatile_names; /* so may those in this directory */
 	bool volatile_attr; /* mode and owner are of a record that others change */
 	bool volatile_times; /* times change, if slowly; mode and owner do not */
 	bool unlisted;	    /* a fixed child that is found, not listed */
@@ -240,6 +242,8 @@ void node_put(struct node_table *t, struct node *node);
  * or frees name and data of spec.
  */
 struct node *node_intern(struct node_table *t, struct node *spec);
+/* If the kernel knows the node, it is another from now on. */
+void node_renew(struct node_table *t, uint64_t ino);
 void node_forget(struct node_table *t, uint64_t ino, uint64_t lookups);
 /* The node's backing file was replaced by one of another inode. */
 void node_rebase(struct node_table *t, struct node *node, uint64_t backing);

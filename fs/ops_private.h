@@ -64,6 +64,7 @@ static inline struct fuse_entry_param entry_param(const struct vfs_entry *entry)
 {
 	return (struct fuse_entry_param){
 		.ino = entry->attr.st_ino,
+		.generation = entry->generation,
 		.attr = entry->attr,
 		.attr_timeout = entry->attr_ttl,
 		.entry_timeout = entry->entry_ttl,

@@ -20,6 +20,7 @@ const struct node_kind kind_root = {
 		{ "jobs", &kind_jobs },
 		{ "tags", &kind_tags },
 		{ "digests", &kind_digests },
+		{ "trash", &kind_trash },
 		{ NULL, NULL },
 	},
 	.attr = root_attr,
@@ -122,7 +123,7 @@ const struct node_kind kind_latest = {
 	.target = latest_target,
 };
 
-/* /artifacts/<name>/v<N> */
+/* /artifacts/<name>/v<N>, or /trash/<name>:v<N> */
 const struct node_kind kind_version = {
 	.name = "version",
 	.type = S_IFDIR,
@@ -205,6 +206,7 @@ const struct node_kind kind_version_tag = {
 const struct node_kind kind_producer = {
 	.name = "producer",
 	.type = S_IFLNK,
+	.volatile_attr = true, /* its length tells where the version is */
 	.sealed = true,
 	.attr = version_link_attr,
 	.target = producer_target,
@@ -229,6 +231,7 @@ const struct node_kind kind_consumers = {
 const struct node_kind kind_producers_run = {
 	.name = "producers/<run>",
 	.type = S_IFLNK,
+	.volatile_attr = true, /* its length tells where the version is */
 	.sealed = true,
 	.attr = version_link_attr,
 	.target = version_run_target,
@@ -237,6 +240,7 @@ const struct node_kind kind_producers_run = {
 const struct node_kind kind_consumers_run = {
 	.name = "consumers/<run>",
 	.type = S_IFLNK,
+	.volatile_attr = true, /* its length tells where the version is */
 	.volatile_name = true, /* a run may take a declared input back */
 	.attr = version_link_attr,
 	.target = version_run_target,
@@ -287,6 +291,17 @@ const struct node_kind kind_content_link = {
 	.target = content_target,
 	.lend = content_lend,
 	.release = content_release,
+};
+
+/* /trash: the versions in it are those of kind_version */
+const struct node_kind kind_trash = {
+	.name = "trash",
+	.type = S_IFDIR,
+	.volatile_names = true,
+	.find = trash_find,
+	.list = trash_list,
+	.attr = trash_attr,
+	.edit = &trash_edit,
 };
 
 /* /runs */
@@ -490,6 +505,7 @@ const struct node_kind kind_outputs = {
 const struct node_kind kind_logged = {
 	.name = "outputs/<name>:v<N>",
 	.type = S_IFLNK,
+	.volatile_attr = true, /* its length tells where the version is */
 	.sealed = true,
 	.attr = run_link_attr,
 	.target = run_version_target,

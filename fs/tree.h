@@ -14,6 +14,7 @@ extern const struct node_kind kind_version, kind_producer, kind_producers, kind_
 	kind_consumers, kind_consumers_run, kind_version_info, kind_sums;
 extern const struct node_kind kind_content_root, kind_content_directory, kind_content_file,
 	kind_content_link;
+extern const struct node_kind kind_trash;
 extern const struct node_kind kind_runs, kind_run, kind_inputs, kind_input, kind_outputs,
 	kind_logged, kind_ended, kind_run_log, kind_state, kind_run_info, kind_procs, kind_observed;
 extern const struct node_kind kind_views, kind_view, kind_view_collection, kind_view_latest,
@@ -78,6 +79,7 @@ HOOK_ATTR(collections_attr);
 extern const struct node_edit collections_edit;
 HOOK_FIND(collection_find_child);
 HOOK_NEXT(collection_next_child);
+extern const struct node_edit collection_edit;
 HOOK_PARENT(collection_parent);
 HOOK_ATTR(collection_attr);
 HOOK_SET_ATTR(collection_set_attr);
@@ -113,6 +115,20 @@ int alias_rename_child(struct vfs *vfs, const struct vfs_call *call, struct node
 /* temporary.c */
 HOOK_ATTR(temporary_attr);
 HOOK_TARGET(temporary_target);
+
+/* kind_trash.c */
+struct version;
+void version_top_node(const struct version *v, struct node *ret);
+int version_rmdir(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		  const char *name);
+int version_rename(struct vfs *vfs, const struct vfs_call *call, struct node *dir,
+		   const char *name, struct node *new_dir, const char *new_name, unsigned flags);
+HOOK_ATTR(trash_attr);
+HOOK_FIND(trash_find);
+HOOK_LIST(trash_list);
+extern const struct node_edit trash_edit;
+/* A version was removed, came back or was purged: the kernel is told. arg is the vfs. */
+void trash_version_changed(void *arg, const struct version *v);
 
 /* kind_version.c */
 HOOK_PARENT(version_parent);

@@ -5,6 +5,7 @@
 
 #include "core/log.h"
 #include "core/process.h"
+#include "core/removal.h"
 #include "core/run_process.h"
 #include "core/watch.h"
 
@@ -32,6 +33,7 @@ int vfs_new(struct store *store, struct vfs **ret)
 	vfs->owner = geteuid();
 	vfs->owner_group = getegid();
 	watch_on_change(store->watch, on_run_changed, vfs);
+	version_on_change(store, trash_version_changed, vfs);
 	/* The kernel never looks the root up: its first lookup is never given back. */
 	node_put(vfs->nodes, node_intern(vfs->nodes, &root));
 	*ret = vfs;
@@ -58,6 +60,7 @@ int vfs_probe_fd(const struct vfs *vfs)
 void vfs_free(struct vfs *vfs)
 {
 	watch_on_change(vfs->store->watch, NULL, NULL);
+	version_on_change(vfs->store, NULL, NULL);
 	node_table_free(vfs->nodes);
 	backings_free(vfs->backings);
 	beside_free(vfs->beside);
@@ -237,6 +240,7 @@ static int fill_entry(struct vfs *vfs, const struct vfs_call *call, struct node 
 {
 	int err = vfs_attr(vfs, call, node, &ret->attr, &ret->attr_ttl);
 
+	ret->generation = node->generation;
 	ret->entry_ttl = node->kind->volatile_name ? 0 : VFS_FOREVER;
 	if (err < 0)
 		node_forget(vfs->nodes, node->ino, 1);
@@ -287,7 +291,11 @@ int vfs_lookup(struct vfs *vfs, const struct vfs_call *call, uint64_t parent, co
 		*ret = (struct vfs_entry){ .entry_ttl = VFS_FOREVER };
 		return 0;
 	}
-	return err < 0 ? err : vfs_enter(vfs, call, &spec, ret);
+	if (err == 0)
+		err = vfs_enter(vfs, call, &spec, ret);
+	if (err == 0 && dir.node->kind->volatile_names)
+		ret->entry_ttl = 0;
+	return err;
 }
 
 void vfs_forget(struct vfs *vfs, uint64_t ino, uint64_t lookups)

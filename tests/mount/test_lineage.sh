@@ -6,7 +6,7 @@ test_readme() {
 	[ "$(wc -l <"$MNT/README")" -ge 5 ] || fail "README is short"
 	grep -q runs "$MNT/README" || fail "README does not speak of runs"
 	eq "README's size" "$(stat -c %s "$MNT/README")" "$(wc -c <"$MNT/README")"
-	eq "the top" "$(ls "$MNT" | tr '\n' ' ')" "README _status.json artifacts digests events.ndjson jobs lineage runs tags types "
+	eq "the top" "$(ls "$MNT" | tr '\n' ' ')" "README _status.json artifacts digests events.ndjson jobs lineage runs tags trash types "
 }
 
 test_status() {

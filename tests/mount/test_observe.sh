@@ -292,7 +292,7 @@ test_view_counts_for_its_run() {
 	start_mount
 	make_inputs
 	new_run r
-	eq "not listed" "$(ls "$MNT" | tr '\n' ' ')" "README _status.json artifacts digests events.ndjson jobs lineage runs tags types "
+	eq "not listed" "$(ls "$MNT" | tr '\n' ' ')" "README _status.json artifacts digests events.ndjson jobs lineage runs tags trash types "
 	eq "nothing listed in it" "$(ls -A "$MNT/view")" ""
 	eq "as artifacts" "$(ls "$MNT/view/r")" "$(ls "$MNT/artifacts")"
 	cat "$MNT/view/r/a/v0/files/text" >/dev/null

@@ -104,7 +104,7 @@ test_fixed_names() {
 	done
 	expect_errno "$sealed|EINVAL" symlink v0 "$MNT/artifacts/a/v9"
 	eq "latest" "$(readlink "$MNT/artifacts/a/latest")" v0
-	eq "top" "$(ls "$MNT" | tr '\n' ' ')" "README _status.json artifacts events.ndjson lineage runs "
+	eq "top" "$(ls "$MNT" | tr '\n' ' ')" "README _status.json artifacts digests events.ndjson jobs lineage runs tags trash types "
 	still_the_same
 	check_all_sums
 }

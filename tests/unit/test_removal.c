@@ -456,7 +456,7 @@ static void naming_and_removing_do_not_miss_each_other(void **state)
 	r.version = v.id;
 	assert_int_equal(pthread_create(&thread, NULL, keep_removing, &r), 0);
 	/* Until each has been first. */
-	for (unsigned i = 0; i < 100 || named == 0 || !__atomic_load_n(&r.removed, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < 100 || !named || !__atomic_load_n(&r.removed, __ATOMIC_RELAXED);
 	     i++) {
 		int err = alias_set(place->store, v.collection, slice_str("prod"), v.id, false,
 				    &root_cred);
