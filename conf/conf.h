@@ -20,6 +20,7 @@ struct conf {
 	bool latest_on_equal;    /* does `latest` move back to an equal older version? */
 	unsigned trash_days;     /* removed versions are purged after this age, days */
 	unsigned keep_drafts_days; /* drafts of failed and crashed runs go after this age, days */
+	unsigned reference_hash_mb; /* files that links lead to are hashed up to this, MiB; 0: none */
 	unsigned lineage_mb;	   /* memory for the lineage graph, MiB */
 	unsigned lineage_nodes;	   /* of a closure, at most */
 	unsigned document_nodes;   /* of a document, at most */

@@ -296,6 +296,58 @@ int decode_alias(struct slice s, struct alias *ret)
 	return 0;
 }
 
+void reference_row_release(struct reference_row *r)
+{
+	free(r->path);
+	free(r->target);
+	free(r->location);
+}
+
+void encode_reference_row(struct buf *b, const struct reference_row *r)
+{
+	record_begin(b);
+	put_u64(b, r->kind);
+	put_str(b, r->path);
+	put_str(b, r->target);
+	put_str(b, r->location);
+	put_u64(b, r->version);
+	put_u64(b, (r->known ? 1 : 0) | (r->hashed ? 2 : 0));
+	if (r->known) {
+		put_u64(b, r->size);
+		put_time(b, r->mtime);
+	}
+	if (r->hashed)
+		put_digest(b, &r->digest);
+}
+
+int decode_reference_row(struct slice s, struct reference_row *ret)
+{
+	struct reader r = record_of(s);
+	struct reference_row row = { 0 };
+	uint64_t flags;
+
+	row.kind = get_u32(&r);
+	row.path = get_str(&r);
+	row.target = get_str(&r);
+	row.location = get_str(&r);
+	row.version = get_u32(&r);
+	flags = get_u64(&r);
+	row.known = flags & 1;
+	row.hashed = flags & 2;
+	if (row.known) {
+		row.size = get_u64(&r);
+		row.mtime = get_time(&r);
+	}
+	if (row.hashed)
+		get_digest(&r, &row.digest);
+	if (reader_end(&r) < 0 || flags > 3) {
+		reference_row_release(&row);
+		return -EIO;
+	}
+	*ret = row;
+	return 0;
+}
+
 void encode_version_note(struct buf *b, const struct version_note *n)
 {
 	record_begin(b);

@@ -243,6 +243,20 @@ struct alias {
 	uint64_t moved; /* time */
 };
 
+/* What a link of a version that leads out of it led to when that was logged. */
+struct reference_row {
+	unsigned kind; /* enum reference_kind */
+	char *path;    /* in the version */
+	char *target;  /* as the link has it */
+	char *location; /* of a file: its absolute path, if the target is not that; else "" */
+	bool known;	/* of a file that could be read: what follows */
+	uint64_t size;
+	struct timespec mtime;
+	bool hashed;
+	struct digest digest;
+	uint32_t version; /* 0: none, or one that whoever logged may not read */
+};
+
 /* What people say of a version. */
 struct version_note {
 	uint32_t next_slot; /* numbers tags and references, for their inode numbers; from 1 */
@@ -334,6 +348,7 @@ void run_release(struct run *r);
 void input_release(struct input *i);
 void process_row_release(struct process_row *p);
 void version_note_release(struct version_note *n);
+void reference_row_release(struct reference_row *r);
 
 void encode_collection(struct buf *b, const struct collection *c);
 int decode_collection(struct slice s, struct collection *ret);
@@ -341,6 +356,8 @@ void encode_version(struct buf *b, const struct version *v);
 int decode_version(struct slice s, struct version *ret);
 void encode_alias(struct buf *b, const struct alias *a);
 int decode_alias(struct slice s, struct alias *ret);
+void encode_reference_row(struct buf *b, const struct reference_row *r);
+int decode_reference_row(struct slice s, struct reference_row *ret);
 void encode_version_note(struct buf *b, const struct version_note *n);
 int decode_version_note(struct slice s, struct version_note *ret);
 /* Where a version is: collection and number. */

@@ -149,8 +149,9 @@ int document_version(struct store *store, const struct version *v, struct buf *r
 	json_object_set_new(root, "producers", runs_of(store, EDGE_VERSION_LOGGED_BY, v->id));
 	json_object_set_new(root, "consumers", runs_of(store, EDGE_VERSION_USED_BY, v->id));
 	json_object_set_new(root, "unseen_opens", json_number(unseen));
+	err = json_add_references(store, v->id, root);
 	json_finish(root, ret);
-	return 0;
+	return err;
 }
 
 static void add_stat(void *arg, const char *name, uint64_t n)

@@ -32,6 +32,14 @@ json_t *json_roles(struct store *store, uint32_t run, uint32_t version);
 /* The names that people gave a version: its aliases, `latest` first; its tags. */
 json_t *json_aliases(struct store *store, const struct collection *c, const struct version *v);
 json_t *json_tags(struct store *store, uint32_t version);
+/* The references of a version, if it has any, as members of its document. */
+int json_add_references(struct store *store, uint32_t version, json_t *root);
+/*
+ * Bytes as a string, or as {"base64": ...} where they are not UTF-8; and back: owned, NULL if it is
+ * neither (launch.c).
+ */
+json_t *json_exact(const char *bytes);
+char *json_exact_value(const json_t *value);
 /* The text of a document, which is freed. */
 void json_finish(json_t *root, struct buf *ret);
 

@@ -1,6 +1,6 @@
 #include "launch.h"
 
-#include <jansson.h>
+#include "document_private.h"
 
 void launch_release(struct launch *l)
 {
@@ -80,15 +80,14 @@ static char *from_base64(const char *text)
 	return buf_detach(&b);
 }
 
-/* Bytes as a string, or as {"base64": ...} where they are not UTF-8. */
-static json_t *json_bytes(const char *text)
+json_t *json_exact(const char *text)
 {
 	json_t *string = json_string(text);
 
 	return string ? string : base64(text);
 }
 
-static char *bytes_of(const json_t *value)
+char *json_exact_value(const json_t *value)
 {
 	const json_t *coded = json_object_get(value, "base64");
 
@@ -100,7 +99,7 @@ static char *bytes_of(const json_t *value)
 static void set(json_t *object, const char *name, const char *text)
 {
 	if (text)
-		json_object_set_new(object, name, json_bytes(text));
+		json_object_set_new(object, name, json_exact(text));
 }
 
 void launch_encode(const struct launch *l, struct buf *ret)
@@ -110,7 +109,7 @@ void launch_encode(const struct launch *l, struct buf *ret)
 	char *text;
 
 	for (size_t i = 0; i < l->command_count; i++)
-		json_array_append_new(list, json_bytes(l->command[i]));
+		json_array_append_new(list, json_exact(l->command[i]));
 	json_object_set_new(root, "command", list);
 	set(root, "executable", l->executable);
 	set(root, "directory", l->directory);
@@ -139,7 +138,7 @@ static void decode_command(const json_t *list, struct launch *l)
 	json_t *item;
 
 	json_array_foreach(list, i, item) {
-		autofree char *argument = bytes_of(item);
+		autofree char *argument = json_exact_value(item);
 
 		if (!argument) {
 			/* Half a command is none. */
@@ -161,16 +160,16 @@ void launch_decode(struct slice text, struct launch *ret)
 	json_t *value;
 
 	decode_command(json_object_get(root, "command"), &l);
-	l.executable = bytes_of(json_object_get(root, "executable"));
-	l.directory = bytes_of(json_object_get(root, "directory"));
-	l.user = bytes_of(json_object_get(root, "user"));
-	l.host = bytes_of(json_object_get(root, "host"));
-	l.commit = bytes_of(json_object_get(git, "commit"));
-	l.remote = bytes_of(json_object_get(git, "remote"));
+	l.executable = json_exact_value(json_object_get(root, "executable"));
+	l.directory = json_exact_value(json_object_get(root, "directory"));
+	l.user = json_exact_value(json_object_get(root, "user"));
+	l.host = json_exact_value(json_object_get(root, "host"));
+	l.commit = json_exact_value(json_object_get(git, "commit"));
+	l.remote = json_exact_value(json_object_get(git, "remote"));
 	l.dirty = json_is_true(dirty)  ? LAUNCH_DIRTY :
 		  json_is_false(dirty) ? LAUNCH_CLEAN : LAUNCH_DIRTY_UNKNOWN;
 	json_object_foreach(json_object_get(root, "env"), name, value) {
-		autofree char *bytes = bytes_of(value);
+		autofree char *bytes = json_exact_value(value);
 
 		if (bytes)
 			launch_add_variable(&l, name, bytes);

@@ -164,6 +164,25 @@ const char *environment_value(const struct buf *environment, const char *name)
 	return NULL;
 }
 
+size_t process_groups(pid_t pid, gid_t **ret)
+{
+	AUTO(buf_release) struct buf status = BUF_INIT;
+	size_t count = 0, cap = 0;
+	const char *at;
+	char *end;
+
+	*ret = NULL;
+	if (pid <= 0 || read_all(pid, "status", GROUPS_MAX, &status) < 0)
+		return 0;
+	at = status_field(&status, "Groups");
+	for (unsigned long g = strtoul(at, &end, 10); end != at; g = strtoul(at, &end, 10)) {
+		*ret = xgrow(*ret, &cap, count + 1, sizeof(**ret));
+		(*ret)[count++] = (gid_t)g;
+		at = end;
+	}
+	return count;
+}
+
 bool process_in_group(pid_t pid, gid_t gid)
 {
 	AUTO(buf_release) struct buf status = BUF_INIT;

@@ -41,6 +41,8 @@ int process_environment(pid_t tid, struct buf *ret);
 const char *environment_value(const struct buf *environment, const char *name);
 /* Is the process in this group besides its own? */
 bool process_in_group(pid_t pid, gid_t gid);
+/* Its supplementary groups, in an array for the caller to free; none if it cannot be seen. */
+size_t process_groups(pid_t pid, gid_t **ret);
 /* Its command line, arguments divided by NUL; -ESRCH. */
 int process_command(pid_t pid, struct buf *ret);
 /*

@@ -21,6 +21,7 @@
 /* A draft being logged, and what the publishing transaction made of it. */
 struct prepared {
 	struct scan scan;
+	struct references references;
 	struct draft_top *top;
 	char *name; /* when it was chosen: top's may be another by now */
 	bool scanned;
@@ -83,6 +84,7 @@ static void add_draft(struct publishing *p, const char *name)
 
 static void drop_draft(struct prepared *d)
 {
+	references_end(&d->references);
 	scan_release(&d->scan);
 	draft_top_put(d->top);
 	free(d->name);
@@ -166,7 +168,16 @@ static int start_draft(struct publishing *p, struct prepared *d)
 	err = known_files_load(p->store, p->run.id, d->name, &d->scan.known);
 	if (err == 0)
 		err = store_new_ids(p->store, ID_COLLECTION, 1, &d->collection_id);
-	return err < 0 ? err : store_new_ids(p->store, ID_VERSION, 1, &d->version_id);
+	if (err == 0)
+		err = store_new_ids(p->store, ID_VERSION, 1, &d->version_id);
+	d->references = (struct references){
+		.store = p->store,
+		.cred = p->request->cred,
+		.run = p->run.id,
+		.version = (uint32_t)d->version_id,
+		.stop = p->request->stop,
+	};
+	return err;
 }
 
 static int prepare(struct publishing *p, struct prepared *d)
@@ -178,6 +189,8 @@ static int prepare(struct publishing *p, struct prepared *d)
 		err = start_draft(p, d);
 	if (err < 0)
 		return err;
+	/* What it is in, may have been moved since. */
+	d->scan.references = &d->references;
 	for (unsigned i = 0; i < PASSES; i++) {
 		err = scan_draft(&d->scan, &p->why);
 		if (err != -EAGAIN)
@@ -647,6 +660,10 @@ int publish(struct store *store, const struct publish_request *request)
 int publish_recover(struct store *store)
 {
 	static const char kinds[] = { 'N', 'n' };
+	int err = reference_recover(store);
+
+	if (err < 0)
+		return err;
 
 	/* An intent that published is gone but for its parts: those say what to look at. */
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {

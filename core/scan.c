@@ -299,6 +299,21 @@ static int scan_file(struct walk *w, int directory, struct item *item, struct pa
 	return 0;
 }
 
+/* What the link leads to is looked at, if that is not in the draft. */
+static int scan_reference(struct walk *w, struct slice target)
+{
+	struct draft_progress *progress = &w->scan->top->area->progress;
+	struct slice path = slice(w->path.data + w->root, w->path.len - w->root);
+	uint64_t before = progress->bytes;
+	int err;
+
+	if (!w->scan->references)
+		return 0;
+	err = references_add(w->scan->references, buf_slice(&w->path), path, target, w->hasher);
+	w->scan->beside += progress->bytes - before;
+	return err < 0 ? fail(w, err, NULL) : 0;
+}
+
 static int scan_link(struct walk *w, int directory, const struct item *item, struct buf *target,
 		     struct page_entry *e)
 {
@@ -311,7 +326,8 @@ static int scan_link(struct walk *w, int directory, const struct item *item, str
 	e->target = buf_slice(target);
 	e->size = e->target.len;
 	digest_of(e->target, &e->digest);
-	return 0;
+	buf_str(target);
+	return scan_reference(w, e->target);
 }
 
 static int scan_directory(struct walk *w, int fd, struct page_entry *e);
@@ -419,6 +435,8 @@ static int scan_top(struct walk *w)
 			  scan_subdirectory(w, s->top->area->fd, &item, &e);
 	if (err == 0)
 		err = stage_flush(s->stage);
+	if (err == 0 && s->references)
+		err = references_flush(s->references);
 	if (err < 0)
 		return err;
 	if (s->single)
@@ -436,8 +454,8 @@ int scan_draft(struct scan *s, struct buf *why)
 
 	/* What an earlier pass over the same draft read is read again. */
 	s->top->area->progress.files -= s->files;
-	s->top->area->progress.bytes -= s->bytes;
-	s->files = s->bytes = s->sums_size = 0;
+	s->top->area->progress.bytes -= s->bytes + s->beside;
+	s->files = s->bytes = s->sums_size = s->beside = 0;
 	/*
 	 * A second scan goes on watching: what the first knew of a file touched since is not
 	 * trusted.
@@ -451,7 +469,9 @@ int scan_draft(struct scan *s, struct buf *why)
 	w.hasher = hasher_new();
 	hasher_count(w.hasher, &s->top->area->progress.bytes);
 	w.block = xmalloc(BLOB_PACK_MAX + 1);
-	err = scan_top(&w);
+	err = s->references ? references_restart(s->references) : 0;
+	if (err == 0)
+		err = scan_top(&w);
 	if (err < 0)
 		stage_discard(s->stage);
 	if (s->watching)

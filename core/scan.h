@@ -4,6 +4,7 @@
 #ifndef CORE_SCAN_H
 #define CORE_SCAN_H
 
+#include "reference.h"
 #include "stage.h"
 
 /* A file that was hashed, and how to see that it is still the same. */
@@ -38,6 +39,7 @@ struct scan {
 	const bool *stop;
 	bool distrust; /* hash all: something that was known to be present is gone */
 	struct known_files known; /* replaced by what this scan knows */
+	struct references *references; /* gets the links that lead out of the draft; may be NULL */
 
 	/* Out: see struct version */
 	struct stat st; /* of the draft's top */
@@ -45,6 +47,7 @@ struct scan {
 	uint64_t page;
 	struct digest digest;
 	uint64_t nodes, files, bytes, sums_size;
+	uint64_t beside; /* bytes of what links lead to, that were hashed */
 	uint64_t touches; /* of top, all of them done, before anything was read */
 	bool watching;	  /* undone by scan_release() */
 };

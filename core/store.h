@@ -37,6 +37,7 @@ struct store_options {
 	size_t lineage_bytes;	      /* of memory for edges; a larger graph is walked on disk */
 	size_t lineage_nodes;	      /* of a closure, at most */
 	size_t document_nodes;	      /* of a document of the graph, at most */
+	uint64_t reference_hash_bytes; /* files that links lead to are hashed up to this size */
 	unsigned journal_ms; /* so often the journal looks for events; 0: only when it is asked */
 };
 
@@ -57,6 +58,7 @@ struct store {
 	int drafts; /* drafts/ in it */
 	int lock;   /* the lock file */
 	char *path; /* absolute, for messages */
+	const char *mountpoint; /* absolute and tidy, borrowed; NULL: not mounted */
 	char id[STORE_ID_SIZE]; /* random, for ever; tells stores apart in environments */
 	uint64_t opened_at; /* seconds since the epoch */
 	char boot[40]; /* id of this boot of the machine; empty when it cannot be read */

@@ -7,6 +7,7 @@
 #include "command_audit.h"
 #include "command_lineage.h"
 #include "command_run.h"
+#include "command_verify.h"
 #include "conf/conf.h"
 #include "core/store.h"
 #include "mount.h"
@@ -37,6 +38,9 @@ static const struct command commands[] = {
 	{ "lineage", LINEAGE_USAGE,
 	  "show what a version or a run was made from and what was made from it", lineage_main },
 	{ "audit", AUDIT_USAGE, "check that nobody has edited the audit log", audit_main },
+	{ "verify", VERIFY_USAGE,
+	  "are the files that links of a version lead to what they were when it was logged?",
+	  verify_main },
 	{ "help", "help", "print this", help_main },
 	{ "version", "version", "print the versions of lineagefs, libfuse and the store",
 	  version_main },

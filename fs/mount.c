@@ -287,6 +287,7 @@ static struct store_options store_options(const struct mounting *m)
 		.protected_aliases = m->conf.protected_aliases,
 		.keep_drafts_seconds = (uint64_t)m->conf.keep_drafts_days * 86400,
 		.trash_seconds = (uint64_t)m->conf.trash_days * 86400,
+		.reference_hash_bytes = (uint64_t)m->conf.reference_hash_mb << 20,
 		.lineage_bytes = (size_t)m->conf.lineage_mb << 20,
 		.lineage_nodes = m->conf.lineage_nodes,
 		.document_nodes = m->conf.document_nodes,
@@ -315,6 +316,7 @@ static int serve(struct mounting *m)
 
 	if (store_open(m->store, &options, &why, &store) != 0)
 		return refuse(m, &why);
+	store->mountpoint = m->mountpoint;
 	status = serve_store(m, store);
 	store_close(store);
 	if (!status)

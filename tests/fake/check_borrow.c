@@ -1,5 +1,6 @@
 /*
- * check_borrow.c - what drafts borrow from blobs (core/borrow.h), seen from rows and from files.
+ * check_borrow.c - what drafts borrow from blobs (core/borrow.h), seen from rows and from files; and
+ * what links of versions lead to.
  */
 #include "check_private.h"
 
@@ -7,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#include "core/artifact.h"
 #include "core/borrow.h"
 
 void check_borrowed(struct check *c, struct slice key, struct slice value)
@@ -48,4 +50,19 @@ void check_borrowing(struct check *c, const char *area, int fd, const char *name
 	else if (!get(c, KEY(blob(&id.digest)), &b) || decode_blob_row(buf_slice(&b), &row) < 0 ||
 		 row.generation != id.generation || row.size != (uint64_t)st.st_size)
 		wrong(c, "%s in drafts/%s borrows what is not there", name, area);
+}
+
+void check_reference(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(reference_row_release) struct reference_row row = { 0 };
+	uint32_t version = key_u32_at(key, 1);
+	struct version v;
+
+	if (version_read_by_id(c->txn, version, &v) < 0)
+		wrong(c, "a reference of version %u, which is not there", version);
+	if (key.len != 9 || key_u32_at(key, 5) == 0 || decode_reference_row(value, &row) < 0)
+		wrong(c, "a reference of version %u cannot be read", version);
+	else if (row.version && version_read_by_id(c->txn, row.version, &v) < 0)
+		wrong(c, "version %u refers to version %u, which is not there", version,
+		      row.version);
 }

@@ -77,7 +77,7 @@ blob_visit check_bytes;
 
 /* ---- check_borrow.c: what drafts borrow from blobs ---- */
 
-row_check check_borrowed;
+row_check check_borrowed, check_reference;
 /* A file below drafts/<area>. */
 void check_borrowing(struct check *c, const char *area, int fd, const char *name);
 

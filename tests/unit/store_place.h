@@ -116,6 +116,7 @@ static inline struct place *place_new_in(const char *parent, enum backend backen
 	place->backend = backend;
 	place->options.cache_bytes = 8u << 20;
 	place->options.trash_seconds = 86400;
+	place->options.reference_hash_bytes = 1u << 20;
 	place->options.lineage_bytes = 64u << 20;
 	place->options.lineage_nodes = place->options.document_nodes = 100000;
 	place->directory = xasprintf("%s/test_store.XXXXXX", parent);

@@ -43,12 +43,14 @@ static int log_first(struct sweep *s)
 {
 	autofree char *top = draft_path(s->place, s->run, "d");
 	autofree char *sub = draft_path(s->place, s->run, "d/sub");
+	autofree char *out = draft_path(s->place, s->run, "d/out");
 
 	mkdir(top, 0755);
 	mkdir(sub, 0755);
 	put_file(s->place, s->run, "d/a", "first a");
 	put_file(s->place, s->run, "d/sub/b", "first b");
 	replace_large(s, "d/sub/large", 1);
+	(void)!symlink("s3://bucket/key", out);
 	return log_draft(s->place, s->run, "d");
 }
 
