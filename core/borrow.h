@@ -5,8 +5,8 @@
  * A borrowed file is an inode of its own, so its mode, owner, times and names are its draft's
  * alone, whoever else has links to the same version, and equal files stay several. It has the right
  * size, no bytes (one hole) and the extended attribute BORROW_XATTR, whose value is the blob's id.
- * Nobody reads it: who opens it reads the blob's file. Before it is written to it gets the bytes, or
- * is emptied, and the attribute goes (borrow_own). The attribute counts only while the file is
+ * Nobody reads it: who opens it reads the blob's file. Before it is written to it gets the bytes,
+ * or is emptied, and the attribute goes (borrow_own). The attribute counts only while the file is
  * larger than what is packed.
  *
  * The bytes stay as long as a run borrows from a version, whatever becomes of that: the run refers

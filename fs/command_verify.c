@@ -82,7 +82,8 @@ static int parse(struct command_verify *v, int argc, char **argv)
 static int read_references(const struct command_verify *v, const char *mount,
 			   struct json_references *ret)
 {
-	struct reference ref = { .artifact = slice_str(v->version), .version = slice_str("latest") };
+	struct reference ref = { .artifact = slice_str(v->version),
+				 .version = slice_str("latest") };
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	autofree char *path = NULL;
 	int err = strpbrk(v->version, ":/") ? reference_parse(slice_str(v->version), &ref) :

@@ -1,6 +1,6 @@
 /*
- * check_borrow.c - what drafts borrow from blobs (core/borrow.h), seen from rows and from files; and
- * what links of versions lead to.
+ * check_borrow.c - what drafts borrow from blobs (core/borrow.h), seen from rows and from files;
+ * and what links of versions lead to.
  */
 #include "check_private.h"
 
