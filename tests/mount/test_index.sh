@@ -258,3 +258,20 @@ test_many_versions_of_one_tree() {
 	quiet ls -lL "$MNT/digests/$sum"
 	eq "one of them" "$(ls "$MNT/digests/$(echo "changed 33" | sum /dev/stdin)")" big:v32
 }
+
+# What was removed is not shown, nor is what is gone for good; what comes back is.
+test_trash() {
+	local sum
+	start_mount
+	make_store
+	[ -d "$MNT/trash" ] || skip "no trash"
+	sum=$(sum "$MNT/artifacts/raw/v0/files/hello")
+	exists "$MNT/digests/$sum/raw:v0"
+	rmdir "$MNT/artifacts/raw/v0"
+	absent "$MNT/digests/$sum"
+	eq tags/golden "$(ls "$MNT/tags/golden")" model:v0
+	eq types "$(ls "$MNT/types" | tr '\n' ' ')" "dataset model "
+	mv "$MNT/trash/raw:v0" "$MNT/artifacts/raw/v0"
+	eq digests "$(ls "$MNT/digests/$sum")" raw:v0
+	eq tags/golden "$(ls "$MNT/tags/golden" | tr '\n' ' ')" "model:v0 raw:v0 "
+}
