@@ -605,6 +605,7 @@ void encode_journal_head(struct buf *b, const struct journal_head *h)
 	put_digest(b, &h->digest);
 	put_u64(b, h->time);
 	put_u64(b, h->broken);
+	put_u64(b, h->floor);
 }
 
 int decode_journal_head(struct slice s, struct journal_head *ret)
@@ -617,6 +618,7 @@ int decode_journal_head(struct slice s, struct journal_head *ret)
 	get_digest(&r, &h.digest);
 	h.time = get_u64(&r);
 	h.broken = get_u64(&r);
+	h.floor = get_u64(&r);
 	if (reader_end(&r) < 0)
 		return -EIO;
 	*ret = h;

@@ -341,6 +341,7 @@ struct journal_head {
 	struct digest digest; /* of the last line, newline included; zeros: there is none */
 	uint64_t time;	      /* of the latest event */
 	uint64_t broken; /* number of the first line after it did not end as it had; 0: always did */
+	uint64_t floor;	 /* events below this number were taken, or never are */
 };
 
 void collection_release(struct collection *c);

@@ -8,11 +8,12 @@
 #define BATCH_BYTES (1u << 20)
 /*
  * A number that was given out and not found: its transaction goes on, or has run again with another
- * one. So long it is waited for, and for so many of them; after so long all are looked for.
+ * one. So long it is waited for, and for so many of them; what was given up is looked for once more
+ * after so long.
  */
 #define LATE_MS 60000
 #define LATE_MAX 4096
-#define WHOLE_MS 600000
+#define AGAIN_MS 600000
 
 struct late {
 	uint64_t number;
@@ -30,8 +31,8 @@ struct journal {
 	uint64_t floor; /* ...and what was not found from this one on is late */
 	struct late *late;
 	size_t late_count, late_cap;
-	bool gave_up;	  /* to wait for one */
-	int64_t whole_at; /* then all are looked for, if so */
+	uint64_t gave_up; /* to wait for this number, the lowest of them; 0: for none */
+	int64_t again_at; /* then it is looked for, and all after it */
 	bool failing;	  /* the log says it */
 	atomic_bool gap;  /* the log says that a line is missing */
 
@@ -120,6 +121,16 @@ static int collect(struct journal *j, uint64_t given, struct batch *b)
 	return more < 0 ? more : 0;
 }
 
+/* Whatever may come yet has a higher number. */
+static uint64_t lowest_missing(const struct journal *j)
+{
+	uint64_t lowest = j->from;
+
+	if (j->late_count && j->late[0].number < lowest)
+		lowest = j->late[0].number;
+	return j->gave_up && j->gave_up < lowest ? j->gave_up : lowest;
+}
+
 static int put_head(struct kv_txn *txn, const struct journal_head *head)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
@@ -153,10 +164,16 @@ static bool is_taken(const struct batch *b, size_t *at, uint64_t number)
 	return *at < b->count && b->rows[*at].number == number;
 }
 
+static void give_up(struct journal *j, uint64_t number)
+{
+	if (!j->gave_up || number < j->gave_up)
+		j->gave_up = number;
+}
+
 static void add_late(struct journal *j, uint64_t number, int64_t now)
 {
 	if (j->late_count == LATE_MAX) {
-		j->gave_up = true;
+		give_up(j, number);
 		return;
 	}
 	j->late = xgrow(j->late, &j->late_cap, j->late_count + 1, sizeof(*j->late));
@@ -174,7 +191,7 @@ static void note_taken(struct journal *j, const struct batch *b)
 		if (is_taken(b, &at, j->late[i].number))
 			continue;
 		if (now - j->late[i].since > LATE_MS)
-			j->gave_up = true;
+			give_up(j, j->late[i].number);
 		else
 			j->late[kept++] = j->late[i];
 	}
@@ -209,6 +226,7 @@ static int take_batch(struct journal *j, uint64_t given)
 	if (err < 0 && err != -ENOENT)
 		return err;
 	b->head = j->head;
+	b->head.floor = lowest_missing(j);
 	err = collect(j, given, b);
 	if (err == 0 && b->count) {
 		err = kv_update(j->store->kv, KV_DURABLE, take_body, b);
@@ -238,11 +256,11 @@ static void catch_up(struct journal *j)
 	uint64_t given = store_ids_given(store, ID_EVENT);
 	int more = 1;
 
-	if (j->gave_up && now >= j->whole_at) {
+	if (j->gave_up && now >= j->again_at) {
 		j->floor = j->from;
-		j->from = 0;
-		j->gave_up = false;
-		j->whole_at = now + WHOLE_MS;
+		j->from = j->gave_up;
+		j->gave_up = 0;
+		j->again_at = now + AGAIN_MS;
 	} else if (!put && j->late_count == 0) {
 		return;
 	}
@@ -351,7 +369,7 @@ int journal_start(struct store *store, struct journal **ret)
 	int err;
 
 	j->store = store;
-	j->whole_at = monotonic_ms() + WHOLE_MS;
+	j->again_at = monotonic_ms() + AGAIN_MS;
 	pthread_mutex_init(&j->lock, NULL);
 	pthread_mutex_init(&j->wake_lock, NULL);
 	pthread_cond_init(&j->wake, NULL);
@@ -360,6 +378,7 @@ int journal_start(struct store *store, struct journal **ret)
 	if (err == 0)
 		err = check(j);
 	if (err == 0) {
+		j->from = j->head.floor;
 		j->floor = number + 1;
 		atomic_store(&store->events_put, true);
 		catch_up(j);

@@ -77,6 +77,23 @@ static void make_runs(struct place *place, unsigned from, unsigned n)
 	}
 }
 
+static int put_body(struct kv_txn *txn, void *arg)
+{
+	struct place *place = arg;
+	int err = 0;
+
+	for (unsigned i = 0; err == 0 && i < 1000; i++)
+		err = event_put(txn, place->store, &(struct event){ .kind = EVENT_PURGED,
+								    .object = "m:v0" });
+	return err;
+}
+
+static void put_thousands(struct place *place, unsigned n)
+{
+	while (n-- > 0)
+		assert_int_equal(kv_update(place->store->kv, KV_ORDERED, put_body, place), 0);
+}
+
 /* ---- rows, behind the journal's back ---- */
 
 struct row {
@@ -145,16 +162,19 @@ static void every_event_has_a_line(void **state)
 	assert_int_equal(count_rows(place, 'L'), 0);
 	expect_chain(place, 5);
 	assert_int_equal(count_rows(place, 'E'), 0);
-	make_runs(place, 5, 2500);
-	expect_chain(place, 2505);
+	/* More than are taken at once, or waited for. */
+	put_thousands(place, 12);
+	expect_chain(place, 12005);
+	make_runs(place, 5, 1);
+	expect_chain(place, 12006);
 	expect_line(place, "{\"n\":1,\"time\":\"");
 	expect_line(place, "\"event\":\"run_started\",\"uid\":");
-	expect_line(place, "\"run\":\"run-2504\",\"prev\":\"");
-	make_runs(place, 2505, 3);
+	expect_line(place, "\"run\":\"run-5\",\"prev\":\"");
+	put_thousands(place, 2);
 	/* What was not asked for yet is taken when it is opened again. */
 	reopen(place);
 	assert_int_equal(count_rows(place, 'E'), 0);
-	expect_chain(place, 2508);
+	expect_chain(place, 14006);
 	expect_clean(place);
 }
 
@@ -265,6 +285,24 @@ static void late_events_are_taken(void **state)
 	expect_clean(place);
 }
 
+static bool disk_has_events(struct kv_disk *disk)
+{
+	AUTO(kv_donep) struct kv_scan *scan = NULL;
+	struct slice key, value;
+	struct kv_txn *txn;
+	struct kv *kv;
+	bool any;
+
+	assert_int_equal(kv_mem_open(disk, &kv), 0);
+	assert_int_equal(kv_begin(kv, KV_READ, &txn), 0);
+	assert_int_equal(kv_scan(txn, KV_META, KEY(prefix('E')), slice("", 0), &scan), 0);
+	any = kv_next(scan, &key, &value) > 0;
+	kv_done(steal(scan));
+	kv_abort(txn);
+	kv_close(kv);
+	return any;
+}
+
 static void a_thread_takes_them_unasked(void **state)
 {
 	struct place *place = *state;
@@ -281,6 +319,8 @@ static void a_thread_takes_them_unasked(void **state)
 	open_store(place);
 	make_runs(place, 3, 3);
 	close_store(place);
+	if (place->backend == MEMORY)
+		assert_false(disk_has_events(place->kv_disk));
 	place->options.journal_ms = 0;
 	open_store(place);
 	expect_chain(place, 6);
