@@ -186,6 +186,28 @@ test_trash_keeps_what_is_pinned() {
 	eq "for others" "$(cat "$m/prod/files/text")" 0
 }
 
+test_trash_in_the_audit_log() {
+	start_mount
+	many r 2
+	rmdir "$MNT/artifacts/m/v1"
+	log_now r m
+	mv "$MNT/artifacts/m/v1" "$MNT/trash/m:v1"
+	rmdir "$MNT/artifacts/m/v0"
+	rmdir "$MNT/trash/m:v0"
+	mv "$MNT/trash/m:v1" "$MNT/artifacts/m/v1"
+	eq "events" "$("$PYTHON" -c 'import json, sys
+for line in open(sys.argv[1]):
+    e = json.loads(line)
+    if e["event"] in ("removed", "restored", "purged", "alias", "logged_equal"):
+        print(e["event"], e.get("artifact"), e.get("from"), e.get("to"), e.get("run"), end="; ")' \
+		"$MNT/events.ndjson")" "removed m:v1 None None None; alias m v1 v0 None; \
+restored m:v1 None None r; alias m v0 v1 r; logged_equal m:v1 None None r; \
+removed m:v1 None None None; alias m v1 v0 None; \
+removed m:v0 None None None; alias m v0 None None; purged m:v0 None None None; \
+restored m:v1 None None None; alias m None v1 None; "
+	eq "digest" "$(grep -F '"event":"purged"' "$MNT/events.ndjson" | grep -c sha256:)" 1
+}
+
 test_trash_times() {
 	start_mount
 	many r 2
