@@ -116,6 +116,11 @@ test_shell_tools() {
 		quiet chmod 644 "$name"
 		echo whole >new
 		quiet dd if=new of="$name" status=none
+		echo more >>new
+		quiet rsync -a new "$name"
+		same new "$name"
+		quiet perl -pi -e 's/whole/part/' "$name"
+		eq "perl -pi" "$(cat "$name")" $'part\nmore'
 		: >"$name"
 		eq "empty" "$(cat "$name")" ""
 		echo again >"$name"
@@ -144,7 +149,8 @@ test_json_tools() {
 		jq -n '{d: 4}' >new.json
 		quiet mv -f new.json "$name"
 		eq "mv across filesystems" "$(jq -c . "$name")" '{"d":4}'
-		quiet sed -i 's/4/5/' "$name"
+		quiet perl -pi -e 's/4/9/' "$name"
+		quiet sed -i 's/9/5/' "$name"
 		eq "sed -i $name" "$(jq -c . "$name")" '{"d":5}'
 		quiet "$PYTHON" -c 'import json, sys
 d = json.load(open(sys.argv[1]))
