@@ -78,7 +78,7 @@ unit-programs: $(UNIT_PROGRAMS)
 unit: unit-programs ## build and run the unit tests
 	$(Q)scripts/unit $(BUILD)/test-logs $(UNIT_PROGRAMS)
 
-mount-test: $(BUILD)/lineagefs ## run the tests that mount through the kernel
+mount-test: $(BUILD)/lineagefs $(BUILD)/tests/bench/check_real ## run the tests that mount through the kernel
 	$(Q)tests/mount/run $(BUILD)/lineagefs
 
 # One after the other under -j too: the mount tests are timed.

@@ -5,6 +5,8 @@
 #include <stdio.h>
 
 #include "command_audit.h"
+#include "command_du.h"
+#include "command_gc.h"
 #include "command_lineage.h"
 #include "command_run.h"
 #include "command_verify.h"
@@ -41,6 +43,11 @@ static const struct command commands[] = {
 	{ "verify", VERIFY_USAGE,
 	  "are the files that links of a version lead to what they were when it was logged?",
 	  verify_main },
+	{ "du", DU_USAGE,
+	  "show how many bytes versions hold, and what removing them would free", du_main },
+	{ "gc", GC_USAGE,
+	  "take away what nobody needs: old removed versions, and old versions if so wanted",
+	  gc_main },
 	{ "help", "help", "print this", help_main },
 	{ "version", "version", "print the versions of lineagefs, libfuse and the store",
 	  version_main },

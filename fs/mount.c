@@ -15,9 +15,9 @@
 #include "mountpoint.h"
 #include "ops.h"
 #include "print.h"
+#include "store_conf.h"
 #include "vfs.h"
 
-#define DEFAULT_CONF "/etc/lineagefs.ini"
 /* What the daemon writes into the pipe to its parent when the mount answers; else a sentence. */
 #define ANSWERS '+'
 
@@ -157,13 +157,8 @@ static int read_options(struct mounting *m, struct buf *why)
 
 static int read_conf(struct mounting *m, struct buf *why)
 {
-	const char *file = m->conf_file ? m->conf_file : getenv("LINEAGEFS_CONF");
-	int err = 0;
+	int err = store_conf_read(&m->conf, m->conf_file, why);
 
-	if (file && *file)
-		err = conf_read_file(&m->conf, file, why);
-	else if (access(DEFAULT_CONF, F_OK) == 0)
-		err = conf_read_file(&m->conf, DEFAULT_CONF, why);
 	if (!err)
 		err = read_options(m, why);
 	if (!err)
@@ -279,26 +274,10 @@ static int serve_store(struct mounting *m, struct store *store)
 	return err || m->failed;
 }
 
-static struct store_options store_options(const struct mounting *m)
-{
-	return (struct store_options){
-		.cache_bytes = (size_t)m->conf.cache_mb << 20,
-		.latest_on_equal = m->conf.latest_on_equal,
-		.protected_aliases = m->conf.protected_aliases,
-		.keep_drafts_seconds = (uint64_t)m->conf.keep_drafts_days * 86400,
-		.trash_seconds = (uint64_t)m->conf.trash_days * 86400,
-		.reference_hash_bytes = (uint64_t)m->conf.reference_hash_mb << 20,
-		.lineage_bytes = (size_t)m->conf.lineage_mb << 20,
-		.lineage_nodes = m->conf.lineage_nodes,
-		.document_nodes = m->conf.document_nodes,
-		.journal_ms = 1000,
-	};
-}
-
 /* The daemon's life. */
 static int serve(struct mounting *m)
 {
-	const struct store_options options = store_options(m);
+	const struct store_options options = store_conf_options(&m->conf);
 	AUTO(buf_release) struct buf why = BUF_INIT;
 	struct store *store;
 	sigset_t stops;
@@ -418,7 +397,7 @@ static int daemonise(struct mounting *m)
 /* --print: no mount, so also for a store that may not be mounted here. */
 static int print_store(struct mounting *m)
 {
-	const struct store_options options = store_options(m);
+	const struct store_options options = store_conf_options(&m->conf);
 	AUTO(buf_release) struct buf why = BUF_INIT;
 	struct store *store;
 	struct vfs *vfs;

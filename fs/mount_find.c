@@ -1,12 +1,13 @@
 #include "mount_find.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 #define OUR_TYPE "fuse.lineagefs"
 
 /* A line of the mount table, borrowed from it. */
 struct mount_line {
-	const char *device, *root, *mountpoint, *type;
+	const char *device, *root, *mountpoint, *type, *source;
 };
 
 /* Octal escapes of blanks and backslashes, as the kernel writes them. */
@@ -29,7 +30,7 @@ static void unescape(char *text)
 /* 36 35 0:45 / /mnt rw,relatime shared:1 - fuse.lineagefs /store rw */
 static bool parse_line(char *line, struct mount_line *ret)
 {
-	char *field[6], *tail = strstr(line, " - ");
+	char *field[6], *source, *tail = strstr(line, " - ");
 
 	if (!tail)
 		return false;
@@ -46,6 +47,11 @@ static bool parse_line(char *line, struct mount_line *ret)
 	ret->root = field[3];
 	ret->mountpoint = field[4];
 	ret->type = strsep(&tail, " ");
+	source = strsep(&tail, " ");
+	if (!source)
+		return false;
+	unescape(source);
+	ret->source = source;
 	return true;
 }
 
@@ -76,7 +82,16 @@ static void add_mount(struct mounts *m, const struct mount_line *line)
 	m->devices[m->count++] = xstrdup(line->device);
 }
 
-static int read_mounts(struct mounts *m)
+static bool is_same(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
+/* All, or those of a store. */
+static int read_mounts(struct mounts *m, const char *store)
 {
 	FILE *table = fopen("/proc/self/mountinfo", "re");
 	autofree char *text = NULL;
@@ -89,7 +104,7 @@ static int read_mounts(struct mounts *m)
 
 		/* A directory of it that was bound elsewhere is no mount to work with. */
 		if (parse_line(text, &line) && !strcmp(line.type, OUR_TYPE) &&
-		    !strcmp(line.root, "/") &&
+		    !strcmp(line.root, "/") && (!store || is_same(line.source, store)) &&
 		    (access(line.mountpoint, X_OK) == 0 || errno != EACCES))
 			add_mount(m, &line);
 	}
@@ -131,7 +146,7 @@ int mount_find(const char *given, struct buf *why, char **ret)
 		return check(given, "", why, ret);
 	if (said && *said)
 		return check(said, "LINEAGEFS_MOUNT=", why, ret);
-	err = read_mounts(&m);
+	err = read_mounts(&m, NULL);
 	if (err < 0) {
 		buf_printf(why, "the mount table cannot be read: %s; name the mountpoint with -m",
 			   strerror(-err));
@@ -148,4 +163,24 @@ int mount_find(const char *given, struct buf *why, char **ret)
 		buf_printf(why, "%s%s", i ? ", " : "", m.paths[i]);
 	buf_printf(why, "; choose one with -m or LINEAGEFS_MOUNT");
 	return -EINVAL;
+}
+
+int mount_find_of(const char *store, struct buf *why, char **ret)
+{
+	AUTO(mounts_release) struct mounts m = { 0 };
+	int err = read_mounts(&m, store);
+
+	/* Of several any will do: the dead among them are left by daemons of before. */
+	for (size_t i = 0; err == 0 && i < m.count; i++) {
+		AUTO(buf_release) struct buf ignored = BUF_INIT;
+
+		if (check(m.paths[i], "", i + 1 < m.count ? &ignored : why, ret) == 0)
+			return 0;
+	}
+	if (err == 0 && m.count == 0)
+		buf_printf(why, "%s is in use, and not by a mount that can be seen from here",
+			   store);
+	else if (err < 0)
+		buf_printf(why, "the mount table cannot be read: %s", strerror(-err));
+	return err < 0 ? err : -ENOENT;
 }

@@ -12,5 +12,7 @@
  * without symbolic links, malloc()ed. On failure -errno, and a sentence in why.
  */
 int mount_find(const char *given, struct buf *why, char **ret);
+/* Where a store is mounted. -ENOENT. */
+int mount_find_of(const char *store, struct buf *why, char **ret);
 
 #endif

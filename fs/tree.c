@@ -21,6 +21,7 @@ const struct node_kind kind_root = {
 		{ "tags", &kind_tags },
 		{ "digests", &kind_digests },
 		{ "trash", &kind_trash },
+		{ "_control", &kind_control },
 		{ NULL, NULL },
 	},
 	.attr = root_attr,
@@ -46,6 +47,17 @@ const struct node_kind kind_events = {
 	.type = S_IFREG,
 	.attr = events_attr,
 	.open = events_open,
+};
+
+/* Found, not listed: it is for commands. */
+const struct node_kind kind_control = {
+	.name = "_control",
+	.type = S_IFREG,
+	.unlisted = true,
+	.slow = true,
+	.attr = control_attr,
+	.set_attr = control_set_attr,
+	.open = control_open,
 };
 
 /* /artifacts */

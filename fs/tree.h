@@ -7,7 +7,7 @@
 
 #include "node.h"
 
-extern const struct node_kind kind_root, kind_readme, kind_status, kind_events;
+extern const struct node_kind kind_root, kind_readme, kind_status, kind_control, kind_events;
 extern const struct node_kind kind_collections, kind_collection, kind_collection_type,
 	kind_collection_description, kind_latest, kind_alias, kind_temporary;
 extern const struct node_kind kind_version, kind_producer, kind_producers, kind_producers_run,
@@ -71,6 +71,11 @@ HOOK_TEXT(status_render);
 /* kind_events.c */
 HOOK_ATTR(events_attr);
 HOOK_OPEN(events_open);
+
+/* kind_control.c */
+HOOK_ATTR(control_attr);
+HOOK_SET_ATTR(control_set_attr);
+HOOK_OPEN(control_open);
 
 /* kind_artifact.c */
 HOOK_FIND(collections_find);
