@@ -372,6 +372,37 @@ static void what_was_discarded_is_looked_at_again(void **state)
 	expect_clean(place);
 }
 
+struct late_use {
+	struct place *place;
+	uint32_t run;
+	unsigned times;
+};
+
+/* What a run does whose open was under way when the version went. */
+static void use_it(void *arg, const struct version *v)
+{
+	struct late_use *late = arg;
+
+	if (version_is_discarded(v) && !v->purged && late->times > 0) {
+		late->times--;
+		assert_int_equal(observe_version(late->place->store, late->run, v->id), 0);
+	}
+}
+
+static void a_use_that_is_just_in_time(void **state)
+{
+	struct place *place = *state;
+	struct late_use late = { place, make_run(place, "late"), 1 };
+
+	await_janitor(place);
+	log_many(place, "r", "m", 4);
+	version_on_change(place->store, use_it, &late);
+	assert_int_equal(keep_last(place, 1), 2);
+	version_on_change(place->store, NULL, NULL);
+	expect_live(place, "m", "0 3");
+	expect_clean(place);
+}
+
 static void what_a_dead_gc_discarded_goes(void **state)
 {
 	struct place *place = *state;
@@ -602,6 +633,7 @@ int main(void)
 		ON(real, what_is_said_is_what_goes),
 		ON(memory, it_can_be_stopped),
 		ON(memory, what_was_discarded_is_looked_at_again),
+		ON(memory, a_use_that_is_just_in_time),
 		ON(real, what_a_dead_gc_discarded_goes),
 		ON(memory, it_comes_back_when_it_is_logged_again),
 		cmocka_unit_test(faults_of_the_kv_store),
