@@ -399,11 +399,13 @@ int version_get_by_id(struct store *store, uint32_t id, struct version *ret)
 	return err < 0 ? err : version_read_by_id(txn, id, ret);
 }
 
-int version_next(struct store *store, uint32_t collection, int64_t after, struct version *ret)
+int version_next_many(struct store *store, uint32_t collection, int64_t after,
+		      struct version *ret, size_t max)
 {
 	AUTO(kv_abortp) struct kv_txn *txn = NULL;
 	AUTO(kv_donep) struct kv_scan *scan = NULL;
 	struct slice key, value;
+	size_t n = 0;
 	int more;
 
 	if (after >= UINT32_MAX - 1)
@@ -412,11 +414,20 @@ int version_next(struct store *store, uint32_t collection, int64_t after, struct
 	if (more == 0)
 		more = kv_scan(txn, KV_META, KEY(prefix_id('V', collection)),
 			       KEY(version(collection, (uint32_t)(after + 1))), &scan);
-	if (more == 0)
-		more = kv_next(scan, &key, &value);
-	if (more <= 0)
-		return more;
-	return decode_version(value, ret) < 0 ? -EIO : 1;
+	while (more >= 0 && n < max && (more = kv_next(scan, &key, &value)) > 0)
+		if (decode_version(value, &ret[n++]) < 0)
+			return -EIO;
+	return more < 0 ? more : (int)n;
+}
+
+int version_next(struct store *store, uint32_t collection, int64_t after, struct version *ret)
+{
+	struct version v;
+	int more = version_next_many(store, collection, after, &v, 1);
+
+	if (more > 0)
+		*ret = v;
+	return more;
 }
 
 void version_label(struct buf *b, const char *collection, uint32_t number)

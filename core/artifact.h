@@ -65,6 +65,9 @@ int version_get_any(struct store *store, uint32_t collection, uint32_t number,
 int version_get_by_id(struct store *store, uint32_t id, struct version *ret);
 /* The live version with the lowest number above after (-1: the first): 1, 0, -errno. */
 int version_next(struct store *store, uint32_t collection, int64_t after, struct version *ret);
+/* The same, as many at once as there are up to max: their number, 0 at the end, -errno. */
+int version_next_many(struct store *store, uint32_t collection, int64_t after,
+		      struct version *ret, size_t max);
 /* In a transaction; any: live, removed or purged. */
 int version_read(struct kv_txn *txn, uint32_t collection, uint32_t number, struct version *ret);
 int version_read_any(struct kv_txn *txn, uint32_t collection, uint32_t number,

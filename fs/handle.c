@@ -225,8 +225,12 @@ struct child_listing {
 	struct buf after; /* the last name of next */
 	bool beside;	  /* next is through: files beside, after this name */
 	struct buf after_beside;
+	struct node_batch *batch; /* of next_many; NULL before it was needed */
 	struct node spec;
 };
+
+/* So many entries of a listing bring their nodes along; for more, who wants them asks for each. */
+#define PLUS_MAX 1000
 
 static int fixed_step(struct child_listing *l, struct listed *ret)
 {
@@ -244,6 +248,26 @@ static int fixed_step(struct child_listing *l, struct listed *ret)
 	return 0;
 }
 
+static int next_of_many(struct child_listing *l, struct buf *ret_name)
+{
+	struct node_batch *b = l->batch = l->batch ? l->batch : xcalloc(1, sizeof(*l->batch));
+	struct node_named *item;
+
+	if (b->at == b->count) {
+		int more;
+
+		b->at = b->count = 0;
+		more = l->dir->kind->next_many(l->vfs, l->dir, buf_str(&l->after), b);
+		if (more <= 0)
+			return more;
+	}
+	item = &b->items[b->at++];
+	buf_add_str(ret_name, item->name);
+	free(item->name);
+	l->spec = item->node;
+	return 1;
+}
+
 static int child_step(struct child_listing *l, struct listed *ret)
 {
 	AUTO(buf_release) struct buf name = BUF_INIT;
@@ -255,7 +279,9 @@ static int child_step(struct child_listing *l, struct listed *ret)
 	more = fixed_step(l, ret);
 	if (more > 0)
 		return more;
-	if (kind->next && !l->beside)
+	if (kind->next_many && !l->beside)
+		more = next_of_many(l, &name);
+	else if (kind->next && !l->beside)
 		more = kind->next(l->vfs, l->dir, buf_str(after), &name, &l->spec);
 	if (more == 0 && kind->texts) {
 		l->beside = true;
@@ -287,7 +313,7 @@ static int child_next(struct listing *listing, struct listed *ret)
 		ret->ino = l->spec.ino;
 		ret->type = l->spec.kind->type;
 		ret->spec = &l->spec;
-		ret->bare = l->spec.kind->costly;
+		ret->bare = l->spec.kind->costly || l->place > PLUS_MAX;
 	}
 	l->place++;
 	return more;
@@ -301,6 +327,8 @@ static int child_seek(struct listing *listing, off_t cookie)
 	l->place = 0;
 	l->fixed = 0;
 	l->beside = false;
+	if (l->batch)
+		node_batch_reset(l->batch);
 	buf_reset(&l->after);
 	buf_reset(&l->after_beside);
 	while (l->place < cookie) {
@@ -317,6 +345,9 @@ static void child_close(struct listing *listing)
 	struct child_listing *l = container_of(listing, struct child_listing, listing);
 
 	node_spec_release(&l->spec);
+	if (l->batch)
+		node_batch_reset(l->batch);
+	free(l->batch);
 	buf_release(&l->after);
 	buf_release(&l->after_beside);
 	free(l);

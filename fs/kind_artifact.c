@@ -111,40 +111,58 @@ int collection_find_child(struct vfs *vfs, const struct vfs_call *call, struct n
 	return err;
 }
 
-/* latest first, then the aliases by name, then the versions by number. */
-int collection_next_child(struct vfs *vfs, struct node *dir, const char *after,
-			  struct buf *ret_name, struct node *ret)
+static void add_child(struct node_batch *b, char *name, const struct node *node)
+{
+	b->items[b->count++] = (struct node_named){ .name = name, .node = *node };
+}
+
+/* latest, then the aliases by name. 1, 0, -errno. */
+static int next_alias(struct vfs *vfs, struct node *dir, const char *after, struct buf *ret_name,
+		      struct node *ret)
 {
 	AUTO(collection_release) struct collection c = { 0 };
-	struct version v;
+	int err;
+
+	if (after[0] != '\0')
+		return alias_next_child(vfs, dir, strcmp(after, "latest") ? after : "", ret_name,
+					ret);
+	err = collection_get(vfs->store, dir->a, &c);
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	if (c.latest < 0)
+		return alias_next_child(vfs, dir, "", ret_name, ret);
+	buf_add_str(ret_name, "latest");
+	latest_node(dir->a, ret);
+	return 1;
+}
+
+/* What names versions, then the versions by number. */
+int collection_next_children(struct vfs *vfs, struct node *dir, const char *after,
+			     struct node_batch *ret)
+{
+	AUTO(buf_release) struct buf name = BUF_INIT;
+	autofree struct version *versions = NULL;
+	struct node node;
 	uint32_t number;
 	int64_t last = -1;
-	int more;
+	int n;
 
-	if (after[0] == '\0') {
-		more = collection_get(vfs->store, dir->a, &c);
-		if (more < 0)
-			return more == -ENOENT ? 0 : more;
-		if (c.latest >= 0) {
-			buf_add_str(ret_name, "latest");
-			latest_node(dir->a, ret);
-			return 1;
-		}
-	}
 	if (version_name_parse(slice_str(after), &number) == 0) {
 		last = number;
 	} else {
-		more = alias_next_child(vfs, dir, strcmp(after, "latest") ? after : "", ret_name,
-					ret);
-		if (more != 0)
-			return more;
+		n = next_alias(vfs, dir, after, &name, &node);
+		if (n > 0)
+			add_child(ret, xstrdup(buf_str(&name)), &node);
+		if (n != 0)
+			return n;
 	}
-	more = version_next(vfs->store, dir->a, last, &v);
-	if (more > 0) {
-		buf_printf(ret_name, "v%u", v.number);
-		version_top_node(&v, ret);
+	versions = xcalloc(NODE_BATCH, sizeof(*versions));
+	n = version_next_many(vfs->store, dir->a, last, versions, NODE_BATCH);
+	for (int i = 0; i < n; i++) {
+		version_top_node(&versions[i], &node);
+		add_child(ret, xasprintf("v%u", versions[i].number), &node);
 	}
-	return more;
+	return n < 0 ? n : n > 0;
 }
 
 uint64_t collection_parent(struct vfs *vfs, const struct node *dir)

@@ -12,9 +12,10 @@ struct node_table {
 	uint64_t late; /* the last number of INO_DRAFT_LATE */
 };
 
+/* By the product's upper bits: the lower ones of many numbers are all zero, and so are theirs. */
 static size_t bucket(const struct node_table *t, uint64_t n)
 {
-	return (size_t)((n * 0x9e3779b97f4a7c15u) >> 20) & (t->buckets - 1);
+	return (size_t)((n * 0x9e3779b97f4a7c15u) >> 32) & (t->buckets - 1);
 }
 
 struct node_table *node_table_new(void)
@@ -34,6 +35,15 @@ void node_spec_release(struct node *spec)
 		spec->kind->release(spec);
 	free(spec->name);
 	*spec = (struct node){ 0 };
+}
+
+void node_batch_reset(struct node_batch *b)
+{
+	for (; b->at < b->count; b->at++) {
+		free(b->items[b->at].name);
+		node_spec_release(&b->items[b->at].node);
+	}
+	b->at = b->count = 0;
 }
 
 static void link_ino(struct node_table *t, struct node *n)

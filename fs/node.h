@@ -101,6 +101,16 @@ struct node_fixed {
 struct digest;
 struct listing; /* fs/handle.h */
 
+/* Children that were listed ahead, in their order; those before `at` were taken. */
+#define NODE_BATCH 256
+struct node_batch {
+	struct node_named {
+		char *name; /* owned */
+		struct node node;
+	} items[NODE_BATCH];
+	size_t at, count;
+};
+
 /* Changing a directory. What is missing is answered as node_refuse() says. */
 struct node_edit {
 	/* Interns the node itself: one lookup, and the reference of the handle. */
@@ -180,6 +190,12 @@ struct node_kind {
 	/* The first child after a name ("" is the first): 1, 0 at the end, -errno. */
 	int (*next)(struct vfs *vfs, struct node *dir, const char *after, struct buf *ret_name,
 		    struct node *ret);
+	/*
+	 * Instead of next, where there may be very many: as many as there are, up to NODE_BATCH, into
+	 * an empty batch. 1, 0 at the end, -errno.
+	 */
+	int (*next_many)(struct vfs *vfs, struct node *dir, const char *after,
+			 struct node_batch *ret);
 	/* The number of "..", where that does not follow from the directory's own. */
 	uint64_t (*parent)(struct vfs *vfs, const struct node *dir);
 	/* Instead of fixed and next: a listing of the kind's own. */
@@ -247,6 +263,8 @@ void node_renew(struct node_table *t, uint64_t ino);
 void node_forget(struct node_table *t, uint64_t ino, uint64_t lookups);
 /* The node's backing file was replaced by one of another inode. */
 void node_rebase(struct node_table *t, struct node *node, uint64_t backing);
+/* Drops what was not taken. */
+void node_batch_reset(struct node_batch *b);
 /* Frees name and data of a node that is not in the table. */
 void node_spec_release(struct node *spec);
 

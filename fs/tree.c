@@ -81,7 +81,7 @@ const struct node_kind kind_collection = {
 		{ NULL, NULL },
 	},
 	.find = collection_find_child, /* latest, aliases, v0, v1, ... */
-	.next = collection_next_child,
+	.next_many = collection_next_children,
 	.parent = collection_parent,
 	.attr = collection_attr,
 	.set_attr = collection_set_attr,

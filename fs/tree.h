@@ -43,6 +43,9 @@ extern const struct node_kind kind_draft;
 #define HOOK_NEXT(name)                                                                  \
 	int name(struct vfs *vfs, struct node *dir, const char *after,                   \
 		 struct buf *ret_name, struct node *ret)
+#define HOOK_NEXT_MANY(name)                                                             \
+	int name(struct vfs *vfs, struct node *dir, const char *after,                   \
+		 struct node_batch *ret)
 #define HOOK_PARENT(name) uint64_t name(struct vfs *vfs, const struct node *dir)
 #define HOOK_LIST(name)                                                                  \
 	int name(struct vfs *vfs, const struct vfs_call *call, struct node *dir,         \
@@ -83,7 +86,7 @@ HOOK_NEXT(collections_next);
 HOOK_ATTR(collections_attr);
 extern const struct node_edit collections_edit;
 HOOK_FIND(collection_find_child);
-HOOK_NEXT(collection_next_child);
+HOOK_NEXT_MANY(collection_next_children);
 extern const struct node_edit collection_edit;
 HOOK_PARENT(collection_parent);
 HOOK_ATTR(collection_attr);
