@@ -383,18 +383,16 @@ int journal_start(struct store *store, struct journal **ret)
 		atomic_store(&store->events_put, true);
 		catch_up(j);
 	}
+	*ret = j; /* the thread asks the store for it */
 	if (err == 0 && store->options.journal_ms) {
-		*ret = j; /* the thread asks the store for it */
 		err = -pthread_create(&j->thread, NULL, run_journal, j);
 		j->started = err == 0;
 	}
 	if (err < 0) {
 		*ret = NULL;
 		journal_free(j);
-		return err;
 	}
-	*ret = j;
-	return 0;
+	return err;
 }
 
 void journal_stop(struct journal *j)

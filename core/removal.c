@@ -32,15 +32,17 @@ static int put_event(struct kv_txn *txn, struct store *store, enum event_kind ki
 static int move_latest(struct kv_txn *txn, struct store *store, struct collection *c, int64_t to,
 		       const char *run)
 {
+	AUTO(buf_release) struct buf label = BUF_INIT;
 	char before[24], after[24];
 
+	version_label(&label, c->name, (uint32_t)(to < 0 ? c->latest : to));
 	snprintf(before, sizeof(before), "v%lld", (long long)c->latest);
 	snprintf(after, sizeof(after), "v%lld", (long long)to);
 	if (c->latest == to)
 		return 0;
 	c->latest = to;
 	return event_put(txn, store, &(struct event){
-		.kind = EVENT_ALIAS, .run = run, .object = c->name,
+		.kind = EVENT_ALIAS, .run = run, .object = buf_str(&label),
 		.details = { { "alias", "latest" },
 			     { "from", before[1] == '-' ? NULL : before },
 			     { "to", after[1] == '-' ? NULL : after } },
