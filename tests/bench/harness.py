@@ -73,18 +73,19 @@ class Bench:
         self.io("read-all", self.sources[name])
         return path
 
-    def settle(self, memory=GIB):
-        """Before each timed write: nobody's old writes are on their way, and as much memory as it may
-        take has been used before (memory that a virtual machine is given for the first time is slow)."""
+    def settle(self, written=256 << 20):
+        """Before a timed write of so many bytes: nobody's old writes are on their way, and the memory
+        that it takes has just been in use. A virtual machine gives back what it does not use, and gets
+        it again at a tenth of the speed of a write."""
         os.sync()
-        self.io("touch", memory // 64 if self.quick else memory)
+        self.io("touch", written + written // 8)
 
-    def alternate(self, sides):
+    def alternate(self, sides, times=1):
         """sides: name -> function that returns {measure: seconds}, or raises Absent. Returns
         {name: {measure: [seconds, one a round]}}; what is absent is a sentence instead. Who takes over
-        a minute is measured in the first round only."""
+        a minute is measured in the first round only. `times` as many rounds, of what is short."""
         taken, slow = {}, set()
-        for n in range(self.rounds):
+        for n in range(self.rounds * times):
             for name in list(sides) if n % 2 == 0 else reversed(list(sides)):
                 if isinstance(taken.get(name), str) or name in slow:
                     continue
@@ -92,6 +93,10 @@ class Bench:
                     figures = sides[name]()
                 except Absent as absent:
                     taken[name] = str(absent)
+                    continue
+                except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+                    progress(f"  {name} failed: {error}")
+                    taken[name] = "failed: " + re.sub(r"[|\s]+", " ", str(error))[-100:]
                     continue
                 progress(f"  {name}: " + ", ".join(f"{k} {v:.4g} s" for k, v in figures.items()))
                 if sum(figures.values()) > 60:

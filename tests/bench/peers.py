@@ -3,6 +3,7 @@ They run without a network, where that can be arranged."""
 import contextlib
 import os
 import re
+import resource
 import shutil
 import subprocess
 
@@ -194,9 +195,12 @@ def opened(bench, name, place):
 
 
 @contextlib.contextmanager
-def passed_through(bench, folder, at):
-    """The folder through libfuse's example, with all that it can cache."""
-    words = [bench.peers["passthrough_ll"].need(), "-f", "-o", f"source={folder}", "-o",
-             "cache=always", at]
+def passed_through(bench, folder, at, files=1):
+    """The folder, of so many files, through libfuse's example, with all that it can cache."""
+    program, most = bench.peers["passthrough_ll"].need(), resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if most < files + 1000:  # it has each open that the kernel knows of
+        raise Absent(f"keeps all open; {most} may be")
+    words = ["prlimit", f"--nofile={most}", program, "-f", "-o", f"source={folder}",
+             "-o", "cache=always", at]
     with store.foreground(words, at, lambda: os.listdir(at), os.path.join(bench.work, "ll.log")):
         yield at

@@ -3,7 +3,7 @@ import contextlib
 import os
 
 from disk import drop_caches
-from harness import GIB, Absent, OURS, row
+from harness import Absent, OURS, row
 from peers import passed_through
 from store import mounted
 
@@ -43,7 +43,7 @@ def compare_reads(bench, length, commands, goal):
             return {what: bench.io(*(files[name] if w is None else w for w in words), env=env)[0]
                     for what, words in commands.items()}
         names = (OURS, LOCAL, PASSED)
-        taken = bench.alternate({name: lambda n=name: side(n) for name in names})
+        taken = bench.alternate({name: lambda n=name: side(n) for name in names}, times=5)
     for what in commands:
         bench.compare(what, taken, what, LOCAL, goal)
         bench.compare(what, taken, what, PASSED)
@@ -74,7 +74,7 @@ def write_sequential(bench):
     """A new file of 2 GiB by write() of 1 MiB: into a draft, into a directory of a disk of its own, and
     there through passthrough_ll. `written` ends at close(2), `synced` at the end of an fsync after it."""
     def write(path):
-        bench.settle(3 * GIB)
+        bench.settle(bench.sizes.sequential)
         written, synced = bench.io("write", path, bench.sizes.sequential, 1 << 20)
         return {"written": written, "synced": synced}
 

@@ -3,7 +3,7 @@ import contextlib
 import os
 import subprocess
 
-from harness import GIB, OURS, row, quiet, seconds_of
+from harness import OURS, row, quiet, seconds_of
 from peers import Place, keep
 from store import mounted
 
@@ -20,19 +20,19 @@ def fresh_mount(bench):
         yield mount
 
 
-def copy_and_finish(bench, source):
+def copy_and_finish(bench, source, length):
     """A fresh store: the source copied into a draft, then the run finished; seconds of each."""
     with fresh_mount(bench) as mount:
         draft = os.path.join(mount.new_run("writer"), "data")
-        bench.settle(3 * GIB)
+        bench.settle(length)
         copying = seconds_of(lambda: copy(source, draft))
         finishing = seconds_of(lambda: mount.finish("writer"))
         return {"all": copying + finishing, "finish": finishing}
 
 
-def copy_and_sync(bench, source):
+def copy_and_sync(bench, source, length):
     with bench.disk.fresh() as disk:
-        bench.settle(3 * GIB)
+        bench.settle(length)
         copying = seconds_of(lambda: copy(source, os.path.join(disk, "data")))
         syncing = seconds_of(lambda: quiet("sync", "-f", disk))
         return {"all": copying + syncing, "finish": syncing}
@@ -43,18 +43,18 @@ def log_small(bench):
     """20,000 files of 4 KiB of random bytes, cached: `cp -r` into a draft and `finished` into `state`,
     beside `cp -r` and `sync -f`; each on a fresh disk. Finishing alone is the second part of it;
     restic and borg keep the same files, just copied to their disk, in a new repository there."""
-    source = bench.small_source()
+    source, length = bench.small_source(), bench.sizes.small_directories * 1000 * 4096 * 2
 
     def kept(name):
         with bench.disk.fresh() as disk:
             place = Place(disk)
             bench.peers[name].need()
-            bench.settle(3 * GIB)
+            bench.settle(length)
             copy(source, place.data)
             return {"finish": keep(bench, name, place)}
 
     taken = bench.alternate({
-        OURS: lambda: copy_and_finish(bench, source), LOCAL: lambda: copy_and_sync(bench, source),
+        OURS: lambda: copy_and_finish(bench, source, length), LOCAL: lambda: copy_and_sync(bench, source, length),
         "restic": lambda: kept("restic"), "borg": lambda: kept("borg")})
     taken["cp -r + sync"], taken["sync alone"] = taken[LOCAL], taken[LOCAL]
     taken["restic backup"], taken["borg create"] = taken["restic"], taken["borg"]
@@ -74,15 +74,15 @@ def log_large(bench):
     """One file of 1 GiB of random bytes, cached: `cp` into a draft and `finished` into `state`, beside
     `cp` and `sync -f`; each on a fresh disk. Finishing alone is the second part of it, beside `openssl
     dgst -sha256` of the cached source, and beside the second part of the other side, `sync -f`."""
-    source = bench.large_source()
+    source, length = bench.large_source(), bench.sizes.large
     with open(bench.sources["large"]) as f:
         name = f.readline().rstrip("\n")
 
     def digest():
         return {"finish": seconds_of(lambda: quiet("openssl", "dgst", "-sha256", name))}
 
-    taken = bench.alternate({OURS: lambda: copy_and_finish(bench, source),
-                             LOCAL: lambda: copy_and_sync(bench, source), "openssl": digest})
+    taken = bench.alternate({OURS: lambda: copy_and_finish(bench, source, length),
+                             LOCAL: lambda: copy_and_sync(bench, source, length), "openssl": digest})
     taken["cp + sync"], taken["sync alone"] = taken[LOCAL], taken[LOCAL]
     taken["OpenSSL's SHA-256, one core"] = taken["openssl"]
     bench.compare("log a file of 1 GiB: copy in and finish", taken, "all", "cp + sync", 0.8)

@@ -11,12 +11,12 @@ WORDS = {"git-annex": "git-annex add", "git": "git add + commit", "W&B": "W&B: h
          "DVC": "dvc add", "MLflow": "MLflow log_artifacts"}
 
 
-def log_beside(bench, source, what, goals):
+def log_beside(bench, source, length, what, goals):
     def ours():
         with bench.disk.fresh() as disk, mounted(bench, os.path.join(disk, "store")) as mount:
             draft = os.path.join(mount.new_run("writer"), "data")
             subprocess.run(["cp", "-r", source, draft], check=True)
-            bench.settle()
+            bench.settle(length)
             return {"log": seconds_of(lambda: mount.finish("writer"))}
 
     def theirs(name):
@@ -24,7 +24,7 @@ def log_beside(bench, source, what, goals):
         with bench.disk.fresh() as disk:
             place = Place(disk)
             subprocess.run(["cp", "-r", source, place.data], check=True)
-            bench.settle()
+            bench.settle(length)
             return {"log": keep(bench, name, place)}
 
     taken = bench.alternate({OURS: ours, **{n: lambda n=n: theirs(n) for n in KEEPERS}})
@@ -39,8 +39,9 @@ def peers_log(bench):
     Ours is durable when it returns; of the others only what they sync by themselves is. W&B: add_dir
     of an offline artifact (MD5, staging), finalize, copies into its cache; loading it does not count."""
     small, large = "log 20,000 files of 4 KiB", "log a file of 1 GiB"
-    log_beside(bench, bench.small_source(), small, {"git-annex": 50, "git": 50, "W&B": 2})
-    log_beside(bench, bench.large_source(), large, {"git-annex": 4, "git": 4, "W&B": 3})
+    length = bench.sizes.small_directories * 1000 * 4096 * 2
+    log_beside(bench, bench.small_source(), length, small, {"git-annex": 50, "git": 50, "W&B": 2})
+    log_beside(bench, bench.large_source(), bench.sizes.large, large, {"git-annex": 4, "git": 4, "W&B": 3})
 
 
 READERS = {"restic": 3, "borg": 3, "squashfuse": 1}

@@ -26,6 +26,11 @@ def many_files(bench):
         yield folder, store
 
 
+def all_passed_through(bench, folder):
+    return passed_through(bench, folder, os.path.join(bench.work, "ll"),
+                          bench.sizes.directories * 1000)
+
+
 @row("read-small")
 def read_small(bench):
     """Every file of a version of 100,000 files of 4 KiB, in order of its path, is opened, read and
@@ -60,7 +65,7 @@ def read_small(bench):
 
         @contextlib.contextmanager
         def passed():
-            with passed_through(bench, folder, os.path.join(bench.work, "ll")) as at:
+            with all_passed_through(bench, folder) as at:
                 yield at, None
 
         def warm(place):
@@ -133,8 +138,7 @@ def walk(bench):
             timed(words, local_folder)
         taken = bench.alternate({
             OURS: lambda: twice(ours), LOCAL: local,
-            PASSED: lambda: twice(lambda: passed_through(bench, local_folder,
-                                                         os.path.join(bench.work, "ll")))})
+            PASSED: lambda: twice(lambda: all_passed_through(bench, local_folder))})
     cached = f"{LOCAL}, cached"
     taken[cached] = taken[LOCAL]
     for name in WALKS:
