@@ -356,16 +356,20 @@ int borrow_sweep(struct store *store, bool reap)
 	return more < 0 ? more : reap ? reap_run(store) : 0;
 }
 
+/*
+ * What it was cannot be told: a copy may have filled the hole with zeros. So whatever is no blob's
+ * and may have been borrowed counts as lost.
+ */
 static void mark_lost_file(int directory, const char *name)
 {
 	autoclose int fd = openat(directory, name,
 				  O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !may_borrow(&st) || borrow_fd_is(fd, &st, NULL))
+	if (fd < 0 || fstat(fd, &st) < 0 || !may_borrow(&st) || borrow_fd_is(fd, &st, NULL) ||
+	    draft_fd_is_shared(fd, &st, NULL))
 		return;
-	if (lseek(fd, 0, SEEK_DATA) < 0 && errno == ENXIO)
-		draft_mark_bad(fd);
+	draft_mark_bad(fd);
 }
 
 static int mark_lost_below(int at, const char *name)

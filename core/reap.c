@@ -49,6 +49,17 @@ static int has_any(struct kv_txn *txn, struct key prefix)
 	return more < 0 ? more : kv_next(scan, &key, &value);
 }
 
+/* Reading the entry makes this run again when the last other reference goes meanwhile. */
+int reap_release_page(struct kv_txn *txn, uint64_t page)
+{
+	int doomed = kv_has(txn, KV_META, KEY(doomed_page(page)));
+	int used = doomed == 0 ? has_any(txn, key_prefix_page_refs(page)) : 0;
+
+	if (doomed < 0 || used != 0)
+		return doomed < 0 ? doomed : used < 0 ? used : 0;
+	return reap_doom_page(txn, page);
+}
+
 /*
  * Is the thing still doomed, and has nobody referred to it since? 1: it goes; 0: it stays, off the
  * list.

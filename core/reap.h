@@ -26,6 +26,13 @@ int reap_doom_blob(struct kv_txn *txn, const struct digest *digest);
 /* Bytes that no row names (any more). */
 int reap_doom_bytes(struct kv_txn *txn, const struct blob_id *id, uint64_t size);
 
+/*
+ * A reference was dropped in this transaction of a page that others most likely refer to: it is
+ * doomed if none does, or if it is already, so that a look under way, which may have seen the
+ * reference, runs again.
+ */
+int reap_release_page(struct kv_txn *txn, uint64_t page);
+
 /* A reference is being added in this transaction. */
 int reap_spare_page(struct kv_txn *txn, uint64_t page);
 int reap_spare_blob(struct kv_txn *txn, const struct digest *digest);

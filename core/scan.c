@@ -232,7 +232,8 @@ static int hash_file(struct walk *w, int directory, const struct item *item, str
 		return errno == ENOENT || errno == ELOOP ? -EAGAIN : fail(w, -errno, NULL);
 	if (fstat(fd, &st) < 0)
 		return fail(w, -errno, NULL);
-	if (st.st_ino != item->st.st_ino)
+	/* Another file of the same number, whose bytes are a blob's: it has none of its own. */
+	if (st.st_ino != item->st.st_ino || borrow_fd_is(fd, &st, NULL))
 		return -EAGAIN;
 	if (draft_is_bad(fd))
 		return fail(w, -EIO, "the disk lost what was written, write it again");

@@ -524,8 +524,9 @@ static int drop_body(struct kv_txn *txn, void *arg)
 		uint64_t page = get_u64(&r);
 
 		err = kv_del(txn, KV_META, KEY(page_ref(page, REFERRER_INTENT, drop->intent)));
-		if (err == 0 && drop->doom)
-			err = reap_doom_page(txn, page);
+		if (err == 0)
+			err = drop->doom ? reap_doom_page(txn, page) :
+					   reap_release_page(txn, page);
 	}
 	if (err == 0)
 		err = reader_end(&r);

@@ -593,7 +593,7 @@ int draft_set_attr(struct vfs *vfs, const struct vfs_call *call, struct node *no
 		return S_ISDIR(f->type) ? -EISDIR : -EINVAL;
 	if (what & VFS_SET_MODE && !S_ISDIR(f->type) && set->st_mode & SET_ID)
 		return -EPERM;
-	for (;;) {
+	for (unsigned i = 0; i < DRAFT_TRIES; i++) {
 		int err;
 
 		{
@@ -606,4 +606,5 @@ int draft_set_attr(struct vfs *vfs, const struct vfs_call *call, struct node *no
 		if (err < 0)
 			return err;
 	}
+	return -EAGAIN;
 }

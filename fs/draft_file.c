@@ -16,8 +16,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-/* Between giving a file its own inode and opening it, a log may share it again: not for ever. */
-#define TRIES 16
 /* A log that asks the kernel who writes keeps writers out for some microseconds. */
 #define LEASE_TRIES 1000
 #define LEASE_PAUSE_US 1000
@@ -353,8 +351,7 @@ static int open_shared(struct node *node, int *ret_fd, int *ret_directory, char 
 	err = draft_may_change(f->area);
 	if (err == 0)
 		err = draft_node_stat(node, &st);
-	if (err < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size <= BLOB_PACK_MAX ||
-	    st.st_nlink < 1)
+	if (err < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size <= BLOB_PACK_MAX)
 		return err;
 	err = draft_node_path(node, &path);
 	if (err < 0)
@@ -364,7 +361,7 @@ static int open_shared(struct node *node, int *ret_fd, int *ret_directory, char 
 		return -errno;
 	if (borrow_fd_is(*ret_fd, &st, NULL))
 		return 2;
-	if (!draft_fd_is_shared(*ret_fd, &st, NULL))
+	if (st.st_nlink < 1 || !draft_fd_is_shared(*ret_fd, &st, NULL))
 		return 0;
 	*ret_directory = name_of(node, &name);
 	if (name && *ret_directory >= 0) {
@@ -559,7 +556,7 @@ int draft_open(struct vfs *vfs, const struct vfs_call *call, struct node *node, 
 		err = observe(vfs, &caller, node, flags);
 	if (err < 0)
 		return err;
-	for (unsigned i = 0; i < TRIES; i++) {
+	for (unsigned i = 0; i < DRAFT_TRIES; i++) {
 		err = open_unleased(node, call, &caller, flags, ret);
 		if (err <= 0)
 			return err;

@@ -21,6 +21,9 @@
 
 struct draft_handle;
 
+/* Between giving a file its own inode and using it, a log may share it again: not for ever. */
+#define DRAFT_TRIES 16
+
 struct draft_file {
 	struct vfs *vfs;
 	struct draft_area *area;

@@ -13,6 +13,9 @@
 #include "refused.h"
 
 #define MAX_WRITE (1u << 20)
+/* So long a change of a directory's names is let pass before the kernel is to forget one. */
+#define CHANGE_TRIES 500
+#define CHANGE_PAUSE_US 200
 
 /* Where libfuse's own messages go while a mount is attempted: into the sentence for the user. */
 static _Thread_local struct buf *capture;
@@ -104,6 +107,8 @@ static const char *why_not(int err)
 		return "the kernel or libfuse does not have it";
 	case -EPERM:
 		return "it takes CAP_SYS_ADMIN";
+	case -EMEDIUMTYPE:
+		return "the store lies on tmpfs";
 	case -ELOOP:
 		return "the store lies on a stacked filesystem";
 	default:
@@ -150,10 +155,18 @@ static void check_notified(int err, const char *what, uint64_t ino)
 			  (unsigned long long)ino);
 }
 
+/* See ops_changing(): it makes what it is for rare, so it does not wait for long. */
+static void await_changes(struct ops *ops, uint64_t directory)
+{
+	for (unsigned i = 0; i < CHANGE_TRIES && atomic_load(ops_changing(ops, directory)); i++)
+		usleep(CHANGE_PAUSE_US);
+}
+
 static void on_entry_changed(void *arg, uint64_t parent, const char *name)
 {
 	struct ops *ops = arg;
 
+	await_changes(ops, parent);
 	check_notified(fuse_lowlevel_notify_inval_entry(ops->session, parent, name, strlen(name)),
 		       "name", parent);
 }

@@ -287,25 +287,31 @@ static void on_readlink(fuse_req_t req, fuse_ino_t ino)
 
 static void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
+	struct ops *ops = ops_of(req);
 	struct vfs_call call = call_of(req);
 	struct vfs_entry entry;
-	int err = vfs_mknod(vfs_of(req), &call, parent, name, mode, rdev, &entry);
+	int err;
 
+	ops_begin_change(req, parent);
+	err = vfs_mknod(ops->vfs, &call, parent, name, mode, rdev, &entry);
 	note_refused(req, "mknod", parent, name, slice("", 0), err);
 	reply_entry(req, err, &entry);
+	ops_end_change(ops, parent);
 }
 
 static int make_directory(fuse_req_t req, const struct vfs_call *call, fuse_ino_t parent,
 			  const char *name, mode_t mode)
 {
+	struct ops *ops = ops_of(req);
 	struct vfs_entry entry;
-	int err = vfs_mkdir(vfs_of(req), call, parent, name, mode, &entry);
+	int err = vfs_mkdir(ops->vfs, call, parent, name, mode, &entry);
 
 	if (err == VFS_PATIENCE)
 		return err;
 	ops_end_patience(req, call);
 	note_refused(req, "mkdir", parent, name, slice("", 0), err);
 	reply_entry(req, err, &entry);
+	ops_end_change(ops, parent);
 	return 0;
 }
 
@@ -318,6 +324,7 @@ static void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 {
 	struct vfs_call call = call_of(req);
 
+	ops_begin_change(req, parent);
 	if (make_directory(req, &call, parent, name, mode) == VFS_PATIENCE)
 		ops_be_patient(req, parent, name, mode, NULL, make_directory_patiently);
 }
@@ -325,14 +332,16 @@ static void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 static int make_link(fuse_req_t req, const struct vfs_call *call, const char *target,
 		     fuse_ino_t parent, const char *name)
 {
+	struct ops *ops = ops_of(req);
 	struct vfs_entry entry;
-	int err = vfs_symlink(vfs_of(req), call, target, parent, name, &entry);
+	int err = vfs_symlink(ops->vfs, call, target, parent, name, &entry);
 
 	if (err == VFS_PATIENCE)
 		return err;
 	ops_end_patience(req, call);
 	note_refused(req, "symlink", parent, name, slice_str(target), err);
 	reply_entry(req, err, &entry);
+	ops_end_change(ops, parent);
 	return 0;
 }
 
@@ -349,6 +358,7 @@ static void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 {
 	struct vfs_call call = call_of(req);
 
+	ops_begin_change(req, parent);
 	if (make_link(req, &call, target, parent, name) == VFS_PATIENCE) {
 		autofree char *both = xasprintf("%s/%s", name, target);
 
@@ -358,36 +368,52 @@ static void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 
 static void on_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
+	struct ops *ops = ops_of(req);
 	struct vfs_call call = call_of(req);
 	struct vfs_entry entry;
-	int err = vfs_link(vfs_of(req), &call, ino, parent, name, &entry);
+	int err;
 
+	ops_begin_change(req, parent);
+	err = vfs_link(ops->vfs, &call, ino, parent, name, &entry);
 	note_refused(req, "link", parent, name, slice("", 0), err);
 	reply_entry(req, err, &entry);
+	ops_end_change(ops, parent);
 }
 
 static void on_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+	struct ops *ops = ops_of(req);
 	struct vfs_call call = call_of(req);
 
-	reply_change(req, "unlink", parent, name, vfs_unlink(vfs_of(req), &call, parent, name));
+	ops_begin_change(req, parent);
+	reply_change(req, "unlink", parent, name, vfs_unlink(ops->vfs, &call, parent, name));
+	ops_end_change(ops, parent);
 }
 
 static void on_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+	struct ops *ops = ops_of(req);
 	struct vfs_call call = call_of(req);
 
-	reply_change(req, "rmdir", parent, name, vfs_rmdir(vfs_of(req), &call, parent, name));
+	ops_begin_change(req, parent);
+	reply_change(req, "rmdir", parent, name, vfs_rmdir(ops->vfs, &call, parent, name));
+	ops_end_change(ops, parent);
 }
 
 static void on_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 		      const char *new_name, unsigned flags)
 {
+	struct ops *ops = ops_of(req);
 	struct vfs_call call = call_of(req);
-	int err = vfs_rename(vfs_of(req), &call, parent, name, new_parent, new_name, flags);
+	int err;
 
+	ops_begin_change(req, parent);
+	ops_begin_change(req, new_parent);
+	err = vfs_rename(ops->vfs, &call, parent, name, new_parent, new_name, flags);
 	note_refused(req, "rename", parent, name, slice_str(new_name), err);
 	reply_status(req, err);
+	ops_end_change(ops, new_parent);
+	ops_end_change(ops, parent);
 }
 
 static void on_statfs(fuse_req_t req, fuse_ino_t ino)

@@ -8,12 +8,16 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 
 #include "jobs.h"
 #include "ops.h"
 #include "vfs.h"
 
 struct notifier;
+
+/* Requests under way that change names of a directory, by its number: so many counters. */
+#define OPS_DIRECTORIES 256
 
 struct ops {
 	struct vfs *vfs;
@@ -24,6 +28,7 @@ struct ops {
 	bool cut;     /* the connection was ended, without unmounting */
 	struct jobs jobs;
 	struct notifier *notifier;
+	atomic_uint changing[OPS_DIRECTORIES];
 	pthread_t server; /* the thread in ops_serve() */
 	sem_t served;	  /* it has left the session's loop */
 	pthread_mutex_t lock;
@@ -53,6 +58,27 @@ static inline struct vfs_call call_of(fuse_req_t req)
 	return (struct vfs_call){
 		.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid, .umask = ctx->umask
 	};
+}
+
+/*
+ * From a request that changes names of a directory to its answer, during which the kernel holds the
+ * directory's lock. Whoever tells the kernel to forget one of its names waits for that lock; and if
+ * the daemon is killed just then, neither ever ends (Linux 6.18: the thread cannot die while it
+ * waits, so /dev/fuse stays open, and the request unanswered). So such requests are let pass first.
+ */
+static inline atomic_uint *ops_changing(struct ops *ops, uint64_t directory)
+{
+	return &ops->changing[(directory * 0x9e3779b97f4a7c15u) >> 56];
+}
+
+static inline void ops_begin_change(fuse_req_t req, fuse_ino_t directory)
+{
+	atomic_fetch_add(ops_changing(ops_of(req), directory), 1);
+}
+
+static inline void ops_end_change(struct ops *ops, fuse_ino_t directory)
+{
+	atomic_fetch_sub(ops_changing(ops, directory), 1);
 }
 
 static inline struct handle *handle_of(const struct fuse_file_info *fi)

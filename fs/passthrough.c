@@ -9,7 +9,9 @@
 
 #include <fuse_lowlevel.h>
 #include <linux/ioctl.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
+#include <sys/vfs.h>
 
 /* The kernel's fuse.h of Debian 12 is older than this. */
 struct backing_map {
@@ -31,10 +33,19 @@ static int open_backing(struct fuse_session *session, int fd)
 
 int passthrough_probe(struct fuse_session *session, int fd)
 {
+	struct statfs fs;
 	int id;
 
 	if (!negotiate_has_passthrough())
 		return -EOPNOTSUPP;
+	/*
+	 * There a write through a mapping may leave no trace, neither in the times of the file nor,
+	 * as the kernel makes it, with us; and what has none is not hashed again.
+	 */
+	if (fstatfs(fd, &fs) < 0)
+		return -errno;
+	if (fs.f_type == TMPFS_MAGIC)
+		return -EMEDIUMTYPE;
 	id = open_backing(session, fd);
 	if (id < 0)
 		return id == -ENOTTY ? -EOPNOTSUPP : id;

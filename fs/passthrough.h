@@ -11,7 +11,7 @@ struct fuse_session;
 /*
  * Can it be done, for files of the filesystem that fd, of a regular file, is on? After INIT. 0, or
  * -errno: -EOPNOTSUPP the kernel or libfuse cannot; -EPERM no right to; -ELOOP a stacked filesystem
- * (overlayfs).
+ * (overlayfs); -EMEDIUMTYPE tmpfs, where what is written by itself cannot be seen to have been.
  */
 int passthrough_probe(struct fuse_session *session, int fd);
 /* The number by which the kernel knows the file; 0: it will not. It keeps the file open. */

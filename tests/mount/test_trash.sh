@@ -200,11 +200,11 @@ for line in open(sys.argv[1]):
     e = json.loads(line)
     if e["event"] in ("removed", "restored", "purged", "alias", "logged_equal"):
         print(e["event"], e.get("artifact"), e.get("from"), e.get("to"), e.get("run"), end="; ")' \
-		"$MNT/events.ndjson")" "removed m:v1 None None None; alias m v1 v0 None; \
-restored m:v1 None None r; alias m v0 v1 r; logged_equal m:v1 None None r; \
-removed m:v1 None None None; alias m v1 v0 None; \
-removed m:v0 None None None; alias m v0 None None; purged m:v0 None None None; \
-restored m:v1 None None None; alias m None v1 None; "
+		"$MNT/events.ndjson")" "removed m:v1 None None None; alias m:v0 v1 v0 None; \
+restored m:v1 None None r; alias m:v1 v0 v1 r; logged_equal m:v1 None None r; \
+removed m:v1 None None None; alias m:v0 v1 v0 None; \
+removed m:v0 None None None; alias m:v0 v0 None None; purged m:v0 None None None; \
+restored m:v1 None None None; alias m:v1 None v1 None; "
 	eq "digest" "$(grep -F '"event":"purged"' "$MNT/events.ndjson" | grep -c sha256:)" 1
 }
 

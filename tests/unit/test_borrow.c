@@ -341,10 +341,12 @@ static void without_its_mark_it_cannot_be_logged(void **state)
 	assert_int_equal(removexattr(marker, "user.lineagefs.whole"), 0);
 	open_store(place);
 	assert_int_equal(log_draft(place, o.run, "d"), -EIO);
-	expect_log(place, o.run, "d/x");
-	assert_int_equal(getxattr(plain, DRAFT_BAD_XATTR, NULL, 0), -1);
+	/* What was its own cannot be told from what a copy has filled with zeros. */
+	assert_true(getxattr(path, DRAFT_BAD_XATTR, NULL, 0) >= 0);
+	assert_true(getxattr(plain, DRAFT_BAD_XATTR, NULL, 0) >= 0);
 	assert_true(borrows(place, o.run, "d/y", NULL));
 	assert_int_equal(unlink(path), 0);
+	assert_int_equal(unlink(plain), 0);
 	touch(place, o.run, "d", 0);
 	assert_int_equal(log_draft(place, o.run, "d"), 0);
 	expect_clean(place);

@@ -533,7 +533,8 @@ static void sweep(enum backend backend, enum fault fault, bool same, unsigned st
 		place_free(place);
 		faults += err < 0;
 	}
-	assert_true(faults > 3);
+	/* The janitor may have done some of it before. */
+	assert_true(faults > 0);
 }
 
 static void faults_of_the_kv_store(void **state)
