@@ -70,6 +70,8 @@ static int label_of(struct kv_txn *txn, uint32_t version, struct buf *ret)
 	struct version v;
 	int err = version_read_by_id(txn, version, &v);
 
+	if (err == 0 && v.purged)
+		err = -ESTALE;
 	if (err == 0)
 		err = collection_read(txn, v.collection, &c);
 	if (err == 0)

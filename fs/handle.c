@@ -21,6 +21,7 @@ struct text_handle {
 	 */
 	bool truncated;
 	bool flushed;
+	struct buf seen; /* for who appends: the text as it was when it was last looked at */
 	struct vfs_call opener; /* at the release there is no other */
 };
 
@@ -70,6 +71,29 @@ static ssize_t command_write(struct text_handle *t, const struct vfs_call *call,
 	return err < 0 ? err : (ssize_t)len;
 }
 
+static int look(struct text_handle *t)
+{
+	struct handle *h = &t->handle;
+
+	buf_reset(&t->seen);
+	return t->append ? h->node->kind->render(h->vfs, h->node, &t->seen) : 0;
+}
+
+/* Who appends adds to what is there now, which others may have changed meanwhile. */
+static int follow(struct text_handle *t)
+{
+	AUTO(buf_release) struct buf before = t->seen;
+	int err;
+
+	t->seen = BUF_INIT;
+	err = look(t);
+	if (err < 0 || slice_equal(buf_slice(&before), buf_slice(&t->seen)))
+		return err;
+	buf_reset(&t->text);
+	buf_add_slice(&t->text, buf_slice(&t->seen));
+	return 0;
+}
+
 static ssize_t text_write(struct handle *h, const struct vfs_call *call, const void *from,
 			  size_t len, off_t offset)
 {
@@ -80,6 +104,9 @@ static ssize_t text_write(struct handle *h, const struct vfs_call *call, const v
 	if (h->node->kind->commands)
 		return command_write(t, call, from, len);
 	LOCKED(&t->lock);
+	err = t->append && !t->dirty && !t->truncated ? follow(t) : 0;
+	if (err < 0)
+		return err;
 	t->truncated = false;
 	if (t->append)
 		at = t->text.len;
@@ -100,6 +127,8 @@ static ssize_t text_write(struct handle *h, const struct vfs_call *call, const v
 	if (h->node->kind->unfinished && h->node->kind->unfinished(buf_slice(&t->text)))
 		return (ssize_t)len;
 	err = accept_text(t, call, buf_slice(&t->text));
+	if (err == 0)
+		err = look(t);
 	/* Shells ignore what close(2) says, so what is wrong is said here. */
 	t->dirty = err < 0;
 	return err < 0 ? err : (ssize_t)len;
@@ -135,6 +164,7 @@ static void text_release(struct handle *h)
 	if (t->made)
 		beside_made(h->vfs, h->node->ino);
 	buf_release(&t->text);
+	buf_release(&t->seen);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }
@@ -169,6 +199,8 @@ int handle_open_text(struct vfs *vfs, const struct vfs_call *call, struct node *
 		return err;
 	}
 	t->truncated = (flags & O_TRUNC) && !kind->commands;
+	if (t->append)
+		buf_add_slice(&t->seen, buf_slice(&t->text));
 	*ret = (struct vfs_open){ .handle = &t->handle, .direct_io = !kind->sealed,
 				  .keep_cache = kind->sealed };
 	return 0;

@@ -44,15 +44,30 @@ static bool may_write_in(const struct vfs_call *call, const struct collection *c
 	return cred_may(&cred, c->uid, c->gid, c->mode, 2);
 }
 
-/* Only the listing is the caller's: the kernel keeps one name for all. */
+/* Who may write in its collection; or who may enter that and read the version. */
+static bool may_see(const struct vfs_call *call, const struct collection *c,
+		    const struct version *v)
+{
+	struct cred cred = vfs_cred(call);
+
+	return may_write_in(call, c) ||
+	       (cred_may(&cred, c->uid, c->gid, c->mode, 1) &&
+		cred_may(&cred, v->uid, v->gid, version_directory_mode(v), 4));
+}
+
+/* The kernel asks each time, for each caller: what is there is found by those who may see it. */
 int trash_find(struct vfs *vfs, const struct vfs_call *call, struct node *dir, const char *child,
 	       struct node *ret)
 {
+	AUTO(collection_release) struct collection c = { 0 };
 	struct version v;
 	int err = find_removed(vfs, child, &v);
 
-	(void)call;
 	(void)dir;
+	if (err == 0)
+		err = collection_get(vfs->store, v.collection, &c);
+	if (err == 0 && !may_see(call, &c, &v))
+		err = -ENOENT;
 	if (err == 0)
 		version_top_node(&v, ret);
 	return err;
@@ -75,11 +90,9 @@ struct trash_listing {
 	struct buf name;
 };
 
-/* Who may read the version or write in its collection. 1: named. */
+/* 1: named; 0: not for who lists. */
 static int name_entry(struct trash_listing *l, const struct version *v)
 {
-	struct cred cred = vfs_cred(&l->who);
-
 	if (l->of.id != v->collection) {
 		struct collection c = { 0 };
 		int err = collection_get(l->vfs->store, v->collection, &c);
@@ -89,8 +102,7 @@ static int name_entry(struct trash_listing *l, const struct version *v)
 		collection_release(&l->of);
 		l->of = c;
 	}
-	if (!may_write_in(&l->who, &l->of) &&
-	    !cred_may(&cred, v->uid, v->gid, version_directory_mode(v), 4))
+	if (!may_see(&l->who, &l->of, v))
 		return 0;
 	version_label(&l->name, l->of.name, v->number);
 	return 1;

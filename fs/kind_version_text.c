@@ -10,22 +10,35 @@
 #include "core/version_note.h"
 #include "refused.h"
 
-/* Owner, group and who may write are the collection's. */
-static int place_stat(struct vfs *vfs, struct node *node, mode_t readable, struct stat *st)
+/* Owner, group and who may write are the collection's; so is who may enter. */
+static int place_stat(struct vfs *vfs, struct node *node, struct version *ret, struct stat *st)
 {
 	AUTO(collection_release) struct collection c = { 0 };
-	struct version v;
-	int err = version_get_by_id(vfs->store, node->a, &v);
+	int err = version_get_by_id(vfs->store, node->a, ret);
 
+	if (err == 0 && ret->purged)
+		err = -ESTALE;
 	if (err == 0)
-		err = collection_get(vfs->store, v.collection, &c);
+		err = collection_get(vfs->store, ret->collection, &c);
 	if (err < 0)
 		return err == -ENOENT ? -ESTALE : err;
 	st->st_uid = c.uid;
 	st->st_gid = c.gid;
-	st->st_mode = readable | (c.mode & 0222);
-	st->st_mtim = timespec_of_ns(v.created);
+	st->st_mode = c.mode & 0333;
+	st->st_mtim = timespec_of_ns(ret->created);
 	return 0;
+}
+
+/* What only they could reach who may enter the collection is theirs in the trash as well. */
+static mode_t closed_as(const struct stat *place, const struct stat *st)
+{
+	mode_t enter = place->st_mode & 0111;
+
+	if (st->st_uid != place->st_uid)
+		enter |= 0100;
+	if (st->st_gid != place->st_gid)
+		enter = (enter & ~0010u) | (enter & 0001 ? 0010 : 0);
+	return ~(mode_t)0777 | enter | enter << 1 | enter << 2;
 }
 
 /*
@@ -36,11 +49,12 @@ static int place_stat(struct vfs *vfs, struct node *node, mode_t readable, struc
 int version_place_attr(struct vfs *vfs, struct node *node, struct stat *st)
 {
 	struct stat place;
+	struct version v;
 	mode_t writable = 0;
 	int err = version_top_attr(vfs, node, st);
 
 	if (err == 0)
-		err = place_stat(vfs, node, 0, &place);
+		err = place_stat(vfs, node, &v, &place);
 	if (err < 0)
 		return err;
 	if ((st->st_mode & 0555) == 0555) {
@@ -52,12 +66,19 @@ int version_place_attr(struct vfs *vfs, struct node *node, struct stat *st)
 	}
 	/* Not for who may not even read. */
 	st->st_mode |= place.st_mode & writable & (st->st_mode >> 1);
+	if (v.removed)
+		st->st_mode &= closed_as(&place, st);
 	return 0;
 }
 
 int version_note_attr(struct vfs *vfs, struct node *node, struct stat *st)
 {
-	return place_stat(vfs, node, node->kind->type == S_IFDIR ? 0555 : 0444, st);
+	bool directory = node->kind->type == S_IFDIR;
+	struct version v;
+	int err = place_stat(vfs, node, &v, st);
+
+	st->st_mode = (st->st_mode & 0222) | (directory ? 0555 : 0444);
+	return err;
 }
 
 int version_description_render(struct vfs *vfs, struct node *node, struct buf *ret)

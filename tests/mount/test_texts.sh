@@ -395,3 +395,22 @@ test_who_may() {
 	eq "owner" "$(stat -c '%u %a' "$V/tmp")" "$NOBODY 600"
 	expect_errno_as_user OK open-read "$V/tmp"
 }
+
+# Who keeps a text open to append to it, as a job does with its notes, undoes nobody's edit.
+test_texts_are_appended_to_by_two() {
+	start_mount
+	new_run r
+	cd "$MNT/runs/r"
+	exec 3>>notes
+	printf 'one\n' >&3
+	echo two >>notes
+	printf three >&3
+	printf ' and more\n' >&3
+	eq notes "$(cat notes)" $'one\ntwo\nthree and more'
+	sed -i s/two/2/ notes
+	echo four >&3
+	eq notes "$(cat notes)" $'one\n2\nthree and more\nfour'
+	exec 3>&-
+	cd "$T"
+	stop_mount
+}

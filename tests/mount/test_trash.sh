@@ -518,3 +518,24 @@ test_trash_killed() {
 	eq "trash" "$(trash)" ""
 	wait_until eval '[ "$(find "$STORE/blobs" -type f | wc -l)" = 0 ]' || fail "the bytes do not go"
 }
+
+# Who could not reach a version in its collection does not in the trash.
+test_trash_of_a_closed_collection() {
+	need_root
+	start_mount
+	quick_version r secret text
+	quick_version s public text
+	chmod 700 "$MNT/artifacts/secret"
+	fails as_user cat "$MNT/artifacts/secret/v0/files/text"
+	rmdir "$MNT/artifacts/secret/v0" "$MNT/artifacts/public/v0"
+	eq "what a user sees" "$(as_user ls "$MNT/trash")" public:v0
+	fails as_user cat "$MNT/trash/secret:v0/files/text"
+	fails as_user stat "$MNT/trash/secret:v0"
+	eq "what root reads" "$(cat "$MNT/trash/secret:v0/files/text")" text
+	# Also by a directory that is open, or was reached by another.
+	(cd "$MNT/trash/secret:v0" && fails as_user cat files/text)
+	eq "what a user reads" "$(as_user cat "$MNT/trash/public:v0/files/text")" text
+	mv "$MNT/trash/secret:v0" "$MNT/artifacts/secret/v0"
+	eq "back" "$(cat "$MNT/artifacts/secret/v0/files/text")" text
+	stop_mount
+}

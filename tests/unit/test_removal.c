@@ -242,6 +242,8 @@ static void private_content_stays_where_it_is(void **state)
 	autofree char *path = draft_path(place, owner, "m");
 	autofree char *other = draft_path(place, run, "m");
 
+	if (geteuid() != 0)
+		skip(); /* only root gives files away */
 	put_file(place, owner, "m", "secret");
 	assert_int_equal(chmod(path, 0600), 0);
 	assert_int_equal(chown(path, 1000, 1000), 0);
