@@ -212,7 +212,7 @@ static void what_fails_changes_nothing(void **state)
 static void there_is_so_much_room(void **state)
 {
 	struct scene s = begin(state);
-	autofree char *large = xcalloc(1, BESIDE_FILE_MAX + 1);
+	autofree char *large = xcalloc(1, BESIDE_FILE_MAX + 2);
 	char name[16];
 
 	memset(large, 'x', BESIDE_FILE_MAX + 1);
