@@ -419,8 +419,8 @@ test_trash_of_other_users() {
 	rmdir "$MNT/artifacts/secret/v0"
 	eq "theirs" "$(as_user ls "$MNT/trash")" m:v0
 	eq "mine" "$(trash)" "m:v0 secret:v0"
-	expect_errno_as_user EACCES open-read "$MNT/trash/secret:v0/files/f"
-	expect_errno_as_user EACCES rmdir "$MNT/trash/secret:v0"
+	expect_errno_as_user ENOENT open-read "$MNT/trash/secret:v0/files/f"
+	expect_errno_as_user ENOENT rmdir "$MNT/trash/secret:v0"
 }
 
 # A collection of several: what only its owner may read goes by rmdir, and its owner brings it back.
