@@ -5,6 +5,8 @@
 
 /* Between two looks at *stop. */
 #define STOP_EVERY 64
+/* So many rows are read over before a scan is begun anew. */
+#define CLOSE 16
 
 void usage_set_add(struct usage_set *set, uint32_t version)
 {
@@ -373,20 +375,94 @@ static int sum_removed(struct walk *w, uint64_t *ret)
 	return more;
 }
 
+/*
+ * The rows of blobs' referrers, for one blob after the other in the order of their digests: where
+ * those that are asked for lie close together this is a scan, else each begins one.
+ */
+struct referrers {
+	struct kv_scan *scan;
+	struct slice key; /* not looked at yet; len 0: the end */
+};
+
+static void referrers_release(struct referrers *r)
+{
+	if (r->scan)
+		kv_done(r->scan);
+}
+
+static int referrers_next(struct referrers *r)
+{
+	struct slice value;
+	int more = kv_next(r->scan, &r->key, &value);
+
+	if (more == 0)
+		r->key = slice("", 0);
+	return more < 0 ? more : 0;
+}
+
+static int referrers_seek(struct walk *w, struct referrers *r, struct slice prefix)
+{
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && r->scan && i < CLOSE; i++) {
+		if (r->key.len == 0 || slice_compare(r->key, prefix) >= 0)
+			return 0;
+		err = referrers_next(r);
+	}
+	if (err < 0)
+		return err;
+	referrers_release(r);
+	r->scan = NULL;
+	err = kv_scan(w->txn, KV_META, KEY(prefix('b')), prefix, &r->scan);
+	return err < 0 ? err : referrers_next(r);
+}
+
+/* Do all pages that have the blob go? 1, 0, -errno. */
+static int blob_goes(struct walk *w, struct referrers *r, const struct seen_blob *b)
+{
+	const struct key prefix = key_prefix_blob_refs(&b->digest);
+	uint32_t found = 0;
+	int err = referrers_seek(w, r, key_slice(&prefix));
+
+	while (err == 0 && slice_starts(r->key, key_slice(&prefix))) {
+		if (found++ == b->referrers)
+			return 0;
+		err = referrers_next(r);
+	}
+	return err < 0 ? err : found == b->referrers;
+}
+
+static int compare_blobs(const void *a, const void *b)
+{
+	const struct seen_blob *x = a, *y = b;
+
+	return memcmp(x->digest.bytes, y->digest.bytes, DIGEST_SIZE);
+}
+
+/* Puts the blobs at the start of their table, in order. */
+static void sort_blobs(struct walk *w)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->blob_places; i++)
+		if (w->blobs[i].from)
+			w->blobs[n++] = w->blobs[i];
+	if (n > 0)
+		qsort(w->blobs, n, sizeof(*w->blobs), compare_blobs);
+}
+
 /* Adds up the blobs: of the set, those of it that go, and all that go. */
 static int sum_blobs(struct walk *w, struct usage *set, uint64_t *ret_goes)
 {
+	AUTO(referrers_release) struct referrers r = { .key = slice("", 0) };
 	uint64_t sum = 0;
 
-	for (size_t i = 0, n = 1; i < w->blob_places; i++) {
+	sort_blobs(w);
+	for (size_t i = 0; i < w->blob_count; i++) {
 		const struct seen_blob *b = &w->blobs[i];
-		int goes = 0;
+		int goes = b->stays ? 0 : blob_goes(w, &r, b);
 
-		if (!b->from)
-			continue;
-		if (!b->stays)
-			goes = has_exactly(w->txn, key_prefix_blob_refs(&b->digest), b->referrers);
-		if (goes >= 0 && n++ % STOP_EVERY == 0 && check_stop(w) < 0)
+		if (goes >= 0 && i % STOP_EVERY == 0 && check_stop(w) < 0)
 			goes = -EINTR;
 		if (goes < 0)
 			return goes;

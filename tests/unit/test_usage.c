@@ -105,6 +105,36 @@ static void what_others_have_is_shared(void **state)
 	expect_usage(place, "d m:v0", 2, 12, 12);
 }
 
+/* Contents that many have: who else has one is found out without looking at all. */
+static void many_share_many(void **state)
+{
+	struct place *place = *state;
+	AUTO(buf_release) struct buf names = BUF_INIT;
+	uint32_t run = make_run(place, "r");
+
+	for (unsigned i = 0; i < 40; i++) {
+		autofree char *top = xasprintf("d%02u", i);
+		autofree char *own = xasprintf("%s/own", top);
+
+		put_directory(place, run, top);
+		put_file(place, run, own, top);
+		for (unsigned k = 0; k < 30; k++) {
+			autofree char *file = xasprintf("%s/%u", top, k);
+			autofree char *text = xasprintf("text %03u", k);
+
+			put_file(place, run, file, text);
+		}
+		assert_int_equal(log_draft(place, run, top), 0);
+		buf_printf(&names, "%s%s", i ? " " : "", top);
+		/* All there are. */
+		expect_usage(place, buf_str(&names), i + 1, 30 * 8 + (i + 1) * 3,
+			     30 * 8 + (i + 1) * 3);
+	}
+	expect_usage(place, "d07", 1, 30 * 8 + 3, 3);
+	names.data[names.len -= 4] = '\0';
+	expect_usage(place, buf_str(&names), 39, 30 * 8 + 39 * 3, 39 * 3);
+}
+
 /* A log that is under way holds what it found, and may come to nothing. */
 static void a_log_under_way_shares(void **state)
 {
@@ -316,6 +346,8 @@ int main(void)
 		ON(memory, a_content_counts_once),
 		ON(memory, what_others_have_is_shared),
 		ON(real, what_others_have_is_shared),
+		ON(memory, many_share_many),
+		ON(real, many_share_many),
 		ON(memory, a_log_under_way_shares),
 		ON(memory, names_are_found),
 		ON(memory, it_can_be_stopped),
