@@ -6,19 +6,39 @@
 #include "run.h"
 #include "scan.h"
 
-#define CHUNK 1024
+/*
+ * A row has the files of so many inode numbers: a file that comes or goes changes one row. Numbers
+ * of rows are 32 bits; should two ever be equal, one row of a cache is lost.
+ */
+#define CHUNK_BITS 10
 
 struct chunk {
 	uint32_t run;
 	struct slice name, boot;
 	const struct known_files *known;
+	size_t from, count; /* of known: what the row has */
 	uint32_t number;
+	const uint32_t *numbers; /* of all rows that stay, ascending */
+	size_t number_count;
 };
 
 void known_files_release(struct known_files *k)
 {
 	free(k->files);
 	*k = (struct known_files){ 0 };
+}
+
+int known_file_compare(const void *a, const void *b)
+{
+	uint64_t x = ((const struct known_file *)a)->ino, y = ((const struct known_file *)b)->ino;
+
+	return (x > y) - (x < y);
+}
+
+void known_files_sort(struct known_files *k)
+{
+	if (k->count)
+		qsort(k->files, k->count, sizeof(*k->files), known_file_compare);
 }
 
 static int decode_chunk(struct slice value, struct slice boot, struct known_files *ret)
@@ -56,6 +76,8 @@ int known_files_load(struct store *store, uint32_t run, const char *name, struct
 		more = decode_chunk(value, slice_str(store->boot), &known);
 	if (more < 0)
 		return more;
+	/* As rows are, but where numbers are too large for theirs. */
+	known_files_sort(&known);
 	*ret = known;
 	known = (struct known_files){ 0 };
 	return 0;
@@ -63,18 +85,16 @@ int known_files_load(struct store *store, uint32_t run, const char *name, struct
 
 static int save_body(struct kv_txn *txn, void *arg)
 {
-	AUTO(buf_release) struct buf b = BUF_INIT;
+	AUTO(buf_release) struct buf b = BUF_INIT, before = BUF_INIT;
 	AUTO(run_release) struct run run = { 0 };
 	const struct chunk *c = arg;
-	size_t from = (size_t)c->number * CHUNK;
-	size_t n = c->known->count - from < CHUNK ? c->known->count - from : CHUNK;
 	int err = run_read(txn, c->run, &run);
 
 	if (err < 0 || run.state == RUN_FINISHED)
 		return err;
 	put_slice(&b, c->boot);
-	put_u64(&b, n);
-	for (size_t i = from; i < from + n; i++) {
+	put_u64(&b, c->count);
+	for (size_t i = c->from; i < c->from + c->count; i++) {
 		const struct known_file *k = &c->known->files[i];
 
 		put_u64(&b, k->ino);
@@ -83,20 +103,38 @@ static int save_body(struct kv_txn *txn, void *arg)
 		put_time(&b, k->ctime);
 		put_digest(&b, &k->digest);
 	}
+	/* Where one file of very many changed, most chunks are what they were. */
+	err = kv_get(txn, KV_META, KEY(known_files(c->run, c->name, c->number)), &before);
+	if (err == 0 && slice_equal(buf_slice(&before), buf_slice(&b)))
+		return 0;
+	if (err < 0 && err != -ENOENT)
+		return err;
 	return kv_put(txn, KV_META, KEY(known_files(c->run, c->name, c->number)), buf_slice(&b));
 }
 
-/* Drops the chunks from a number on. */
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Drops the rows that are of none of the files any more. */
 static int drop_body(struct kv_txn *txn, void *arg)
 {
 	AUTO(kv_donep) struct kv_scan *scan = NULL;
 	const struct chunk *c = arg;
 	struct slice key, value;
-	int more = kv_scan(txn, KV_META, KEY(prefix_known_files(c->run, c->name)),
-			   KEY(known_files(c->run, c->name, c->number)), &scan);
+	int more = kv_scan(txn, KV_META, KEY(prefix_known_files(c->run, c->name)), slice("", 0),
+			   &scan);
 
-	while (more >= 0 && (more = kv_next(scan, &key, &value)) > 0)
-		more = kv_del(txn, KV_META, key);
+	while (more >= 0 && (more = kv_next(scan, &key, &value)) > 0) {
+		uint32_t number = key_u32_at(key, key.len - sizeof(number));
+
+		if (c->number_count == 0 || !bsearch(&number, c->numbers, c->number_count,
+						     sizeof(number), by_number))
+			more = kv_del(txn, KV_META, key);
+	}
 	return more;
 }
 
@@ -105,10 +143,19 @@ int known_files_save(struct store *store, uint32_t run, const char *name,
 {
 	struct chunk c = { .run = run, .name = slice_str(name), .boot = slice_str(store->boot),
 			   .known = known };
+	autofree uint32_t *numbers = xcalloc(known->count + 1, sizeof(*numbers));
 	int err = 0;
 
-	for (; err == 0 && (size_t)c.number * CHUNK < known->count; c.number++)
+	for (; err == 0 && c.from < known->count; c.from += c.count) {
+		uint64_t range = known->files[c.from].ino >> CHUNK_BITS;
+
+		for (c.count = 1; c.from + c.count < known->count; c.count++)
+			if (known->files[c.from + c.count].ino >> CHUNK_BITS != range)
+				break;
+		c.number = numbers[c.number_count++] = (uint32_t)range;
 		err = kv_update(store->kv, KV_ORDERED, save_body, &c);
+	}
+	c.numbers = numbers;
 	return err < 0 ? err : kv_update(store->kv, KV_ORDERED, drop_body, &c);
 }
 

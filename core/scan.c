@@ -96,13 +96,6 @@ static bool same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-static int by_inode(const void *a, const void *b)
-{
-	uint64_t x = ((const struct known_file *)a)->ino, y = ((const struct known_file *)b)->ino;
-
-	return (x > y) - (x < y);
-}
-
 static bool find_known(const struct walk *w, const struct stat *st, struct digest *ret)
 {
 	const struct known_files *known = &w->scan->known;
@@ -111,7 +104,7 @@ static bool find_known(const struct walk *w, const struct stat *st, struct diges
 
 	if (w->scan->distrust || known->count == 0)
 		return false;
-	k = bsearch(&key, known->files, known->count, sizeof(key), by_inode);
+	k = bsearch(&key, known->files, known->count, sizeof(key), known_file_compare);
 	if (!k || k->size != (uint64_t)st->st_size || !same_time(k->mtime, st->st_mtim) ||
 	    !same_time(k->ctime, st->st_ctim) || draft_was_touched(w->scan->top, st->st_ino, 0))
 		return false;
@@ -486,8 +479,7 @@ int scan_draft(struct scan *s, struct buf *why)
 	if (err == 0) {
 		known_files_release(&s->known);
 		s->known = w.seen;
-		if (s->known.count)
-			qsort(s->known.files, s->known.count, sizeof(*s->known.files), by_inode);
+		known_files_sort(&s->known);
 	} else {
 		known_files_release(&w.seen);
 	}

@@ -22,6 +22,9 @@ struct known_files {
 };
 
 void known_files_release(struct known_files *k);
+void known_files_sort(struct known_files *k);
+/* By inode, for qsort and bsearch. */
+int known_file_compare(const void *a, const void *b);
 /* What the last log of this draft knew; nothing if there was none. */
 int known_files_load(struct store *store, uint32_t run, const char *name, struct known_files *ret);
 /* Replaces it, unless the run has finished meanwhile. */
