@@ -17,6 +17,17 @@ int command_refuse(const char *command, int status, const char *fmt, ...)
 	return status;
 }
 
+int command_option(const char *command, const char *help, int option, const char *word)
+{
+	if (option == 'h') {
+		fputs(help, stdout);
+		return fflush(stdout) == 0 ? -1 : 1;
+	}
+	if (option == ':')
+		return command_refuse(command, 2, "%s needs an argument", word);
+	return command_refuse(command, 2, "no such option: %s", word);
+}
+
 struct size_text size_in_bytes(uint64_t bytes)
 {
 	struct size_text size;

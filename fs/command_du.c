@@ -64,13 +64,8 @@ static int parse(struct command_du *d, int argc, char **argv)
 		case OPTION_JSON:
 			d->json = true;
 			break;
-		case 'h':
-			fputs(help, stdout);
-			return fflush(stdout) == 0 ? -1 : 1;
-		case ':':
-			return refuse(2, "%s needs an argument", argv[optind - 1]);
 		default:
-			return refuse(2, "no such option: %s", argv[optind - 1]);
+			return command_option("du", help, c, argv[optind - 1]);
 		}
 	}
 	d->names = (const char *const *)argv + optind;

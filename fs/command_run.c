@@ -154,13 +154,8 @@ static int parse(struct command_run *r, int argc, char **argv)
 		case OPTION_CONFIG:
 			r->config_file = optarg;
 			break;
-		case 'h':
-			fputs(help, stdout);
-			return fflush(stdout) == 0 ? -1 : 1;
-		case ':':
-			return refuse(2, "%s needs an argument", argv[optind - 1]);
 		default:
-			return refuse(2, "no such option: %s", argv[optind - 1]);
+			return command_option("run", help, c, argv[optind - 1]);
 		}
 	}
 	if (optind >= argc)

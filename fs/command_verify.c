@@ -64,13 +64,8 @@ static int parse(struct command_verify *v, int argc, char **argv)
 		case OPTION_JSON:
 			v->json = true;
 			break;
-		case 'h':
-			fputs(help, stdout);
-			return fflush(stdout) == 0 ? -1 : 1;
-		case ':':
-			return refuse(2, "%s needs an argument", argv[optind - 1]);
 		default:
-			return refuse(2, "no such option: %s", argv[optind - 1]);
+			return command_option("verify", help, c, argv[optind - 1]);
 		}
 	}
 	if (argc - optind > 1)
