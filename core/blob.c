@@ -73,6 +73,12 @@ int blob_each(struct blob_store *store, blob_visit *visit, void *arg)
 	return store->ops->each(store, visit, arg);
 }
 
+int blob_each_stray(struct blob_store *store, blob_stray_visit *visit, void *arg)
+{
+	assert(store && visit);
+	return store->ops->each_stray ? store->ops->each_stray(store, visit, arg) : 0;
+}
+
 void blob_store_close(struct blob_store *store)
 {
 	if (store)

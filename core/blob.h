@@ -46,6 +46,9 @@ struct blob {
 /* Asked for by each(); returning non-zero ends the walk with that value. */
 typedef int blob_visit(void *arg, const struct blob_id *id, uint64_t size);
 
+/* A file of the backend's that is none of a blob: its name below a directory. */
+typedef int blob_stray_visit(void *arg, int directory, const char *name);
+
 struct blob_ops {
 	const char *name;
 	/*
@@ -76,6 +79,11 @@ struct blob_ops {
 	int (*remove)(struct blob_store *store, const struct blob_id *id, uint64_t size);
 	/* Every blob, whether a row names it or not, in no order. */
 	int (*each)(struct blob_store *store, blob_visit *visit, void *arg);
+	/*
+	 * Everything that lies among the blobs and is none, nor in the making. May be NULL: there
+	 * can be nothing such.
+	 */
+	int (*each_stray)(struct blob_store *store, blob_stray_visit *visit, void *arg);
 	void (*close)(struct blob_store *store);
 };
 
@@ -90,6 +98,7 @@ int blob_fd(struct blob *blob);
 void blob_release(struct blob *blob); /* NULL is fine */
 int blob_remove(struct blob_store *store, const struct blob_id *id, uint64_t size);
 int blob_each(struct blob_store *store, blob_visit *visit, void *arg);
+int blob_each_stray(struct blob_store *store, blob_stray_visit *visit, void *arg);
 void blob_store_close(struct blob_store *store); /* NULL is fine */
 
 static inline void blob_releasep(struct blob **blob)

@@ -526,7 +526,8 @@ static int each_file(struct blob_dir *dir, unsigned int n, blob_visit *visit, vo
 		return r == -ENOENT ? 0 : r;
 	while ((errno = 0, entry = readdir(listing))) {
 		if (file_name_parse(name, entry->d_name, &id) < 0 ||
-		    fstatat(dirfd(listing), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		    fstatat(dirfd(listing), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    is_packed((uint64_t)st.st_size))
 			continue;
 		r = visit(arg, &id, (uint64_t)st.st_size);
 		if (r)
@@ -543,6 +544,58 @@ static int dir_each(struct blob_store *store, blob_visit *visit, void *arg)
 
 	for (n = 0; n < FANOUT && !r; n++)
 		r = each_file(dir, n, visit, arg);
+	return r;
+}
+
+/* Which name is one of ours: a copy in the making is, too. */
+static bool is_ours(const char *subdirectory, const char *name, const struct stat *st)
+{
+	struct blob_id id;
+
+	return file_name_parse(subdirectory, name, &id) == 0 && S_ISREG(st->st_mode) &&
+	       !is_packed((uint64_t)st->st_size);
+}
+
+static int each_stray_in(struct blob_dir *dir, const char *in, blob_stray_visit *visit, void *arg)
+{
+	AUTO(directory_closep) DIR *listing = NULL;
+	struct dirent *entry;
+	struct stat st;
+	int r = open_listing(dir->root, in, &listing);
+
+	while (r >= 0 && (r = directory_next(listing, &entry)) > 0) {
+		autofree char *path = xasprintf("%s/%s", in, entry->d_name);
+
+		if (fstatat(dir->root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    !is_ours(in, entry->d_name, &st))
+			r = visit(arg, dir->root, path);
+		if (r < 0)
+			return r;
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+static int dir_each_stray(struct blob_store *store, blob_stray_visit *visit, void *arg)
+{
+	struct blob_dir *dir = dir_of(store);
+	AUTO(directory_closep) DIR *listing = NULL;
+	struct dirent *entry;
+	int r = open_listing(dir->root, ".", &listing);
+
+	while (r >= 0 && (r = directory_next(listing, &entry)) > 0) {
+		const char *name = entry->d_name;
+		struct stat st;
+
+		if (!strcmp(name, COPIES) || fstatat(dir->root, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (S_ISDIR(st.st_mode) && strlen(name) == 2 &&
+		    strspn(name, "0123456789abcdef") == 2)
+			r = each_stray_in(dir, name, visit, arg);
+		else
+			r = visit(arg, dir->root, name);
+		if (r < 0)
+			return r;
+	}
 	return r;
 }
 
@@ -567,6 +620,7 @@ static const struct blob_ops dir_ops = {
 	.release = dir_release,
 	.remove = dir_remove,
 	.each = dir_each,
+	.each_stray = dir_each_stray,
 	.close = dir_close,
 };
 

@@ -46,7 +46,7 @@
  *   t <digest>                -> page id                             (core/page.h)
  *   T <page:8>                its digest, then the page
  *   P <page:8><kind:1><id:8>  somebody refers to the page: a page, a version, an intent, a run, a
- *                             twin
+ *                             twin; or a check that found that nobody does (core/check_page.c)
  *   B <digest>                struct blob_row: the blob is present
  *   b <digest><page:8>        the page has a file of these bytes
  *   F <run:4><page:8>         drafts of the run borrow from below the page: nothing (core/borrow.h)
@@ -57,6 +57,8 @@
  *   E <event:8>               struct event: a change that is in no journal yet  (core/event.h)
  *   L <end:8>                 a line of the journal that ends before this offset (core/journal.h)
  *                             where it ends is struct journal_head, in M journal
+ *
+ *   Z <key>                   a row of this key that a repair set aside (core/check.h)
  *
  *   <digest><generation:8>    the bytes of a small blob              KV_PACK (blob_dir.c)
  */
@@ -92,7 +94,8 @@ static inline struct slice key_slice(const struct key *k)
 #define KEY(call) key_slice(&(const struct key[]){ key_##call }[0])
 
 /* A twin is a page of the same digest that another log wrote at the same time (core/stage.c). */
-enum referrer { REFERRER_PAGE, REFERRER_VERSION, REFERRER_INTENT, REFERRER_RUN, REFERRER_TWIN };
+enum referrer { REFERRER_PAGE, REFERRER_VERSION, REFERRER_INTENT, REFERRER_RUN, REFERRER_TWIN,
+		REFERRER_KEPT };
 enum tagged { TAGGED_VERSION = 'v', TAGGED_RUN = 'r' };
 
 struct key key_store(const char *what);

@@ -223,6 +223,24 @@ static int answer_gc(struct store *store, const struct control_caller *caller,
 	return 0;
 }
 
+static int answer_check(struct store *store, const struct control_caller *caller,
+			const json_t *request, struct buf *ret)
+{
+	json_t *root;
+	int err;
+
+	if (caller->cred.uid != 0 && caller->cred.uid != geteuid())
+		return refuse(ret, -EPERM, "only root and the owner of the store may do that");
+	root = json_object();
+	err = json_answer_check(store, caller->stop, request, root);
+	if (err < 0) {
+		json_decref(root);
+		return refuse(ret, err, "%s", strerror(-err));
+	}
+	json_finish(root, ret);
+	return 0;
+}
+
 int control_answer(struct store *store, const struct control_caller *caller, struct slice request,
 		   struct buf *ret)
 {
@@ -238,6 +256,8 @@ int control_answer(struct store *store, const struct control_caller *caller, str
 		err = answer_du(store, caller, root, ret);
 	else if (command && !strcmp(command, "gc"))
 		err = answer_gc(store, caller, root, ret);
+	else if (command && !strcmp(command, "fsck"))
+		err = answer_check(store, caller, root, ret);
 	else
 		err = refuse(ret, -EINVAL, "no such command: %s", command ? command : "none");
 	json_decref(root);

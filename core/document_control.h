@@ -9,6 +9,7 @@
  *   {"command": "du", "versions": ["mnist:v3", "mnist", ...]}
  *   {"command": "gc", "survey": true, "names": false, POLICY}       what would go
  *   {"command": "gc", "cursor": {...}, POLICY}                      a step; no cursor: the first
+ *   {"command": "fsck", ...}                                        core/document_check.h
  *   POLICY: "empty_trash": true, "keep_last": N, "unused_days": D, each may be left out
  *
  * An answer has "error", a sentence, if that is all there is.

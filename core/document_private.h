@@ -40,6 +40,11 @@ int json_add_references(struct store *store, uint32_t version, json_t *root);
  */
 json_t *json_exact(const char *bytes);
 char *json_exact_value(const json_t *value);
+/*
+ * A step of a check (document_check.c), its answer as members of ret. As check_step(); -EINVAL:
+ * what is asked for is none.
+ */
+int json_answer_check(struct store *store, const bool *stop, const json_t *request, json_t *ret);
 /* The text of a document, which is freed. */
 void json_finish(json_t *root, struct buf *ret);
 

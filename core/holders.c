@@ -199,6 +199,7 @@ static int go_up(struct walk *w, uint64_t page)
 			break;
 		case REFERRER_INTENT: /* may never be a version */
 		case REFERRER_RUN:
+		case REFERRER_KEPT:
 			break;
 		}
 		if (more == 0)

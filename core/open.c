@@ -180,6 +180,17 @@ static int learn_id(struct store *store)
 	return kv_update(store->kv, KV_DURABLE, id_body, store->id);
 }
 
+/* The next number of a kind; 1: none was given yet, or that cannot be read. */
+static uint64_t next_number(struct store *store, enum store_id kind)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	uint64_t next = 1;
+
+	if (kv_get_one(store->kv, KV_META, KEY(next_id((uint8_t)kind)), &b) == 0)
+		decode_u64(buf_slice(&b), &next);
+	return next;
+}
+
 /* What watches over running runs. */
 static int start_watching(struct store *store)
 {
@@ -226,8 +237,12 @@ int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
 		err = log_errno(-errno, "syncing the store's directory");
 	if (err == 0)
 		spread_directories(store->drafts);
-	if (err == 0)
-		err = recover(store);
+	if (err == 0) {
+		store->first_intent = next_number(store, ID_INTENT);
+		store->first_run = (uint32_t)next_number(store, ID_RUN);
+		store->recovered = recover(store);
+		err = options->salvage ? 0 : store->recovered;
+	}
 	if (err == 0)
 		err = learn_id(store);
 	if (err == 0)

@@ -144,22 +144,72 @@ static bool cuts_after(struct slice name, unsigned level)
 	return (h & CUT_MASK) == CUT_MASK;
 }
 
+static void hash_begin(struct hasher *h, unsigned level)
+{
+	char header[] = "lineagefs page 1 level 0\n";
+
+	header[sizeof(header) - 3] = (char)('0' + level);
+	hasher_start(h);
+	hasher_add(h, header, sizeof(header) - 1);
+}
+
+static void hash_one(struct hasher *h, char type, struct slice name, const struct digest *digest)
+{
+	hasher_add(h, &type, 1);
+	hasher_add(h, name.data, name.len);
+	hasher_add(h, "", 1);
+	hasher_add(h, digest->bytes, DIGEST_SIZE);
+}
+
+/* Of a page that has nothing in it. */
+static void hash_nothing(struct hasher *h)
+{
+	hash_one(h, '.', slice("", 0), &(struct digest){ { 0 } });
+}
+
+static char type_of(const struct page_entry *e)
+{
+	static const char types[] = {
+		[ENTRY_FILE] = 'f',
+		[ENTRY_DIRECTORY] = 'd',
+		[ENTRY_LINK] = 'l',
+	};
+
+	return e->executable ? 'x' : types[e->type];
+}
+
 static void hash_item(struct level *l, unsigned level, char type, struct slice name,
 		      const struct digest *digest)
 {
-	if (l->entries == 0) {
-		char header[] = "lineagefs page 1 level 0\n";
+	if (!l->hasher)
+		l->hasher = hasher_new();
+	if (l->entries == 0)
+		hash_begin(l->hasher, level);
+	hash_one(l->hasher, type, name, digest);
+}
 
-		if (!l->hasher)
-			l->hasher = hasher_new();
-		header[sizeof(header) - 3] = (char)('0' + level);
-		hasher_start(l->hasher);
-		hasher_add(l->hasher, header, sizeof(header) - 1);
+int page_verify(struct slice record)
+{
+	AUTO(hasher_freep) struct hasher *h = hasher_new();
+	struct page_reader r;
+	struct page_entry e;
+	struct page_child child;
+	struct digest digest;
+	int more = page_reader_of_record(&r, record);
+
+	if (more < 0)
+		return more;
+	hash_begin(h, r.level);
+	if (r.left == 0)
+		hash_nothing(h);
+	while ((more = r.level ? page_next_child(&r, &child) : page_next_entry(&r, &e)) > 0) {
+		if (r.level)
+			hash_one(h, 'p', child.first, &child.digest);
+		else
+			hash_one(h, type_of(&e), e.name, &e.digest);
 	}
-	hasher_add(l->hasher, &type, 1);
-	hasher_add(l->hasher, name.data, name.len);
-	hasher_add(l->hasher, "", 1);
-	hasher_add(l->hasher, digest->bytes, DIGEST_SIZE);
+	hasher_end(h, &digest);
+	return more == 0 && memcmp(record.data, digest.bytes, DIGEST_SIZE) == 0 ? 0 : -EIO;
 }
 
 static int add_child(struct page_builder *b, unsigned level, const struct page_child *child);
@@ -177,8 +227,12 @@ static int cut(struct page_builder *b, unsigned level)
 	put_u64(&record, level);
 	put_u64(&record, l->entries);
 	buf_add_slice(&record, buf_slice(&l->body));
-	if (l->entries == 0)
-		hash_item(l, level, '.', slice("", 0), &(struct digest){ { 0 } });
+	if (l->entries == 0) {
+		if (!l->hasher)
+			l->hasher = hasher_new();
+		hash_begin(l->hasher, level);
+		hash_nothing(l->hasher);
+	}
 	hasher_end(l->hasher, &built.digest);
 	built.bytes = buf_slice(&record);
 	err = b->sink(b->arg, &built, &done.page);
@@ -238,14 +292,9 @@ static int add_child(struct page_builder *b, unsigned level, const struct page_c
 
 int page_builder_add(struct page_builder *b, const struct page_entry *e)
 {
-	static const char types[] = {
-		[ENTRY_FILE] = 'f',
-		[ENTRY_DIRECTORY] = 'd',
-		[ENTRY_LINK] = 'l',
-	};
 	struct level *l = &b->levels[0];
 
-	hash_item(l, 0, e->executable ? 'x' : types[e->type], e->name, &e->digest);
+	hash_item(l, 0, type_of(e), e->name, &e->digest);
 	put_u64(&l->body, e->type | (e->executable ? FLAG_EXECUTABLE : 0));
 	put_slice(&l->body, e->name);
 	put_time(&l->body, e->mtime);

@@ -55,6 +55,11 @@ struct page_reader {
 int page_reader_init(struct page_reader *r, struct slice page);
 /* The same for the value of a page's row: the digest stands before the page. */
 int page_reader_of_record(struct page_reader *r, struct slice record);
+/*
+ * Are the names, types, execute bits and digests in a page's row those that its digest is of? 0;
+ * -EIO.
+ */
+int page_verify(struct slice record);
 /* 1 and an entry, borrowed from the page; 0 at the end; -EIO. Leaf pages only. */
 int page_next_entry(struct page_reader *r, struct page_entry *ret);
 /* Likewise for index pages. */

@@ -485,20 +485,25 @@ struct drop {
 	bool doom;
 };
 
+int stage_part_blob(struct reader *r, struct blob_id *ret_id, uint64_t *ret_size)
+{
+	get_digest(r, &ret_id->digest);
+	ret_id->generation = get_u64(r);
+	*ret_size = get_u64(r);
+	return r->bad ? -EIO : 0;
+}
+
 static int drop_blob(struct kv_txn *txn, struct reader *r, bool doom)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
 	struct blob_row row = { 0 };
 	struct blob_id id;
 	uint64_t size;
-	int err;
+	int err = stage_part_blob(r, &id, &size);
 
-	get_digest(r, &id.digest);
-	id.generation = get_u64(r);
-	size = get_u64(r);
-	if (!doom)
-		return r->bad ? -EIO : 0;
-	err = r->bad ? -EIO : kv_get(txn, KV_META, KEY(blob(&id.digest)), &b);
+	if (err < 0 || !doom)
+		return err;
+	err = kv_get(txn, KV_META, KEY(blob(&id.digest)), &b);
 	if (err == 0)
 		err = decode_blob_row(buf_slice(&b), &row);
 	if (err < 0 && err != -ENOENT)

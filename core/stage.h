@@ -44,6 +44,11 @@ void stage_close(struct stage *s, enum stage_end end);
 /* Drops an intent with all its rows, dooming what it put; for recovery. */
 int stage_drop(struct store *store, uint64_t intent);
 
+/*
+ * The blobs that a part of an intent names, after their number. -EIO.
+ */
+int stage_part_blob(struct reader *r, struct blob_id *ret_id, uint64_t *ret_size);
+
 /* Takes away what stage_close() could not; for the janitor. What fails again stays to be done. */
 void stage_clean(struct store *store);
 

@@ -32,6 +32,8 @@ struct store_options {
 	bool latest_on_equal;
 	const char *protected_aliases; /* names, divided by spaces; borrowed, may be NULL */
 	uint64_t keep_drafts_seconds; /* of failed runs; 0: for ever */
+	/* Who opens the store checks it: recovery that fails does not keep him from it. */
+	bool salvage;
 	bool idle; /* the janitor waits: who opens the store just looks, or does it himself */
 	uint64_t trash_seconds;	      /* that removed versions are kept; 0: no time */
 	size_t lineage_bytes;	      /* of memory for edges; a larger graph is walked on disk */
@@ -86,6 +88,11 @@ struct store {
 		size_t count, cap;
 		atomic_bool any;
 	} changes;
+
+	/* Those from these numbers on were made since the store was opened (core/check.h). */
+	uint64_t first_intent;
+	uint32_t first_run;
+	int recovered; /* 0, or why not: only if that was no reason not to open it */
 
 	pthread_mutex_t id_lock;
 	struct store_range {

@@ -2,13 +2,10 @@
 
 #include <getopt.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "command.h"
-#include "control_client.h"
+#include "control_target.h"
 #include "core/document_control.h"
-#include "mount_find.h"
-#include "store_conf.h"
 
 static const char help[] =
 	"usage: lineagefs " GC_USAGE "\n"
@@ -31,20 +28,13 @@ static const char help[] =
 	"Versions that go for --keep-last or --unused-for do not come back from the trash.\n"
 	"`lineagefs du` shows what single versions hold.\n";
 
-/* So often, and so long after each, is a store looked at that somebody has. */
-#define BUSY_TRIES 50
-#define BUSY_NS 100000000
-
 #define refuse(status, ...) command_refuse("gc", status, __VA_ARGS__)
 
 struct command_gc {
-	const char *target, *conf_file;
+	const char *path, *conf_file;
 	bool dry_run, json;
 	struct gc_policy policy;
-	/* A daemon, or the store itself. */
-	int fd;
-	struct conf conf;
-	struct store *store;
+	struct control_target target;
 };
 
 enum { OPTION_JSON = 256, OPTION_EMPTY, OPTION_KEEP, OPTION_UNUSED };
@@ -111,90 +101,16 @@ static int parse(struct command_gc *g, int argc, char **argv)
 		return status;
 	if (argc - optind != 1)
 		return refuse(2, argc == optind ? "which store?" : "one store at a time");
-	g->target = argv[optind];
+	g->path = argv[optind];
 	return 0;
-}
-
-/* ---- who is asked ---- */
-
-static bool is_there(const char *directory, const char *name)
-{
-	autofree char *path = xasprintf("%s/%s", directory, name);
-
-	return access(path, F_OK) == 0;
-}
-
-static int connect_to(struct command_gc *g, const char *mount)
-{
-	AUTO(buf_release) struct buf why = BUF_INIT;
-
-	g->fd = control_connect(mount, &why);
-	return g->fd < 0 ? refuse(1, "%s", buf_str(&why)) : 0;
-}
-
-/* Nobody has the store, so it is opened here; somebody has it, so that is asked. */
-static int open_or_connect(struct command_gc *g)
-{
-	AUTO(buf_release) struct buf why = BUF_INIT, where = BUF_INIT;
-	struct store_options options;
-	autofree char *mount = NULL;
-	struct stat st;
-	int err;
-
-	/* As somebody else than its owner one would make files in it that the owner cannot use. */
-	if (stat(g->target, &st) == 0 && geteuid() != 0 && st.st_uid != geteuid())
-		return refuse(1, "only root and the owner of the store may do that");
-	if (store_conf_read(&g->conf, g->conf_file, &why) < 0)
-		return refuse(1, "%s", buf_str(&why));
-	log_set_level(g->conf.log_level < LOG_LEVEL_WARNING ? g->conf.log_level :
-							      LOG_LEVEL_WARNING);
-	options = store_conf_options(&g->conf);
-	options.idle = true;
-	/* A daemon that was just unmounted, or is about to mount, has it and no mount. */
-	for (unsigned i = 0; i < BUSY_TRIES; i++) {
-		buf_reset(&why);
-		buf_reset(&where);
-		err = store_open(g->target, &options, &why, &g->store);
-		if (err == 0)
-			return 0;
-		if (err != -EBUSY)
-			return refuse(1, "%s", buf_str(&why));
-		if (mount_find_of(g->target, &where, &mount) == 0)
-			return connect_to(g, mount);
-		nanosleep(&(struct timespec){ .tv_nsec = BUSY_NS }, NULL);
-	}
-	return refuse(1, "%s", buf_str(&where));
-}
-
-static int open_target(struct command_gc *g)
-{
-	AUTO(buf_release) struct buf why = BUF_INIT;
-	autofree char *mount = NULL;
-
-	if (is_there(g->target, "lineagefs-store"))
-		return open_or_connect(g);
-	if (errno == EACCES)
-		return refuse(1, "only root and the owner of the store may do that");
-	if (errno != ENOTCONN && !is_there(g->target, "_status.json"))
-		return refuse(1, "%s is neither a store nor where one is mounted", g->target);
-	if (mount_find(g->target, &why, &mount) < 0)
-		return refuse(1, "%s", buf_str(&why));
-	return connect_to(g, mount);
 }
 
 static int ask(struct command_gc *g, const struct buf *request, struct control_gc *ret)
 {
-	const struct control_caller caller = { { .uid = geteuid(), .gid = getegid() }, NULL };
 	AUTO(buf_release) struct buf answer = BUF_INIT, why = BUF_INIT;
-	int err = g->store ? control_answer(g->store, &caller, buf_slice(request), &answer) :
-			     control_ask(g->fd, buf_slice(request), &answer);
 
-	if (err == -ENOTCONN || err == -ECONNABORTED)
-		return refuse(1, "the daemon has gone; what was done is done, and the rest can be "
-				 "done at any time");
-	control_error(buf_slice(&answer), &why);
-	if (err < 0)
-		return refuse(1, "%s", why.len ? buf_str(&why) : strerror(-err));
+	if (control_target_ask(&g->target, buf_slice(request), &answer, &why) < 0)
+		return refuse(1, "%s", buf_str(&why));
 	if (control_read_gc(buf_slice(&answer), ret) < 0)
 		return refuse(1, "the daemon answers what this version does not understand");
 	return 0;
@@ -240,7 +156,7 @@ static int collect(struct command_gc *g, const struct control_gc *found, struct 
 {
 	bool terminal = isatty(STDERR_FILENO) && !g->json;
 	struct gc_cursor cursor = { 0 };
-	uint64_t freed = g->store ? 0 : found->freed;
+	uint64_t freed = g->target.store ? 0 : found->freed;
 	int status = 0;
 
 	while (status == 0 && cursor.phase < GC_DONE) {
@@ -288,18 +204,16 @@ static int run(struct command_gc *g)
 
 int gc_main(int argc, char **argv)
 {
-	struct command_gc g = { .fd = -1 };
+	AUTO(buf_release) struct buf why = BUF_INIT;
+	struct command_gc g = { 0 };
 	int status = parse(&g, argc, argv);
 
 	if (status)
 		return status < 0 ? 0 : status;
-	conf_init(&g.conf);
-	status = open_target(&g);
-	if (status == 0)
+	if (control_target_open(&g.target, g.path, g.conf_file, false, &why) < 0)
+		status = refuse(1, "%s", buf_str(&why));
+	else
 		status = run(&g);
-	if (g.fd >= 0)
-		close(g.fd);
-	store_close(g.store);
-	conf_release(&g.conf);
+	control_target_release(&g.target);
 	return status;
 }

@@ -6,6 +6,7 @@
 
 #include "command_audit.h"
 #include "command_du.h"
+#include "command_fsck.h"
 #include "command_gc.h"
 #include "command_lineage.h"
 #include "command_run.h"
@@ -48,6 +49,8 @@ static const struct command commands[] = {
 	{ "gc", GC_USAGE,
 	  "take away what nobody needs: old removed versions, and old versions if so wanted",
 	  gc_main },
+	{ "fsck", FSCK_USAGE,
+	  "look whether a store is whole; repair what can be, set aside what cannot", fsck_main },
 	{ "help", "help", "print this", help_main },
 	{ "version", "version", "print the versions of lineagefs, libfuse and the store",
 	  version_main },

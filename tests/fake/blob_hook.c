@@ -104,6 +104,11 @@ static int hook_each(struct blob_store *store, blob_visit *visit, void *arg)
 	return blob_each(hook_of(store)->under, visit, arg);
 }
 
+static int hook_each_stray(struct blob_store *store, blob_stray_visit *visit, void *arg)
+{
+	return blob_each_stray(hook_of(store)->under, visit, arg);
+}
+
 static void hook_close(struct blob_store *store)
 {
 	blob_store_close(hook_of(store)->under);
@@ -120,6 +125,7 @@ static const struct blob_ops hook_ops = {
 	.release = hook_release,
 	.remove = hook_remove,
 	.each = hook_each,
+	.each_stray = hook_each_stray,
 	.close = hook_close,
 };
 
