@@ -57,7 +57,7 @@ struct check_cursor {
 	uint64_t blob_bytes;	     /* of all blobs seen */
 };
 
-/* One step of about so many milliseconds. 1: there is more to do; 0: all is done; -errno, -EINTR. */
+/* One step of about so many milliseconds. 1: there is more; 0: all is done; -errno, -EINTR. */
 int check_step(struct store *store, const struct check_options *options, unsigned ms,
 	       const bool *stop, struct check_cursor *cursor, struct check_report *report);
 /* What this phase looks at: "edges". */

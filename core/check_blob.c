@@ -383,7 +383,8 @@ static int tell(struct hashing *h)
 		c->cursor->bytes += one->size;
 		/* That it is missing is told of its row. */
 		if (one->err < 0 && one->err != -ENOENT && is_current(c, &one->id))
-			check_wrong(c, "blob-bytes", "the bytes %s are damaged%s", HEX(&one->id.digest),
+			check_wrong(c, "blob-bytes", "the bytes %s are damaged%s",
+				    HEX(&one->id.digest),
 				    one->err == -EBADMSG ? "" : ": they cannot be read");
 	}
 	h->count = 0;

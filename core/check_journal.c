@@ -50,8 +50,8 @@ void check_journal_head(struct check *c)
 		check_wrong(c, "audit-log-head", "where the audit log ends cannot be read");
 	else if (head.count != seen->count || head.bytes != seen->bytes ||
 		 !digest_equal(&head.digest, &seen->digest))
-		check_wrong(c, "audit-log-head", "the audit log has %llu lines, and is to have %llu",
-			    U(seen->count), U(head.count));
+		check_wrong(c, "audit-log-head", "the audit log has %llu lines, and is to have "
+			    "%llu", U(seen->count), U(head.count));
 	if (head.broken)
 		check_wrong(c, "audit-log-broken", "line %llu of the audit log was written after "
 			    "somebody had edited those before", U(head.broken));

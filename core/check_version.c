@@ -38,8 +38,8 @@ static void check_latest(struct check *c, struct collection *a)
 		     (a->latest >= 0 && !check_has(c, KEY(version(a->id, (uint32_t)a->latest)))) ||
 		     (a->latest < 0 && check_any(c, key_prefix_id('V', a->id)));
 
-	if (!wrong || !check_wrong(c, "artifact-latest", "%s: latest is not a version that is there",
-				   a->name))
+	if (!wrong ||
+	    !check_wrong(c, "artifact-latest", "%s: latest is no version that is there", a->name))
 		return;
 	a->latest = highest(c, a->id);
 	if (a->latest >= (int64_t)a->next_number)

@@ -213,7 +213,8 @@ static void rows_that_are_gone(void **state)
 			AUTO(check_report_release) struct check_report report = { 0 };
 
 			/* It comes back, as from a copy: nothing of its own was thrown away. */
-			assert_int_equal(kv_update(place->store->kv, KV_ORDERED, put_body, &row), 0);
+			assert_int_equal(kv_update(place->store->kv, KV_ORDERED, put_body,
+						   &row), 0);
 			check_with(place, &repair, &report);
 			for (size_t j = 0; j < report.count; j++)
 				assert_int_equal(report.problems[j].outcome, CHECK_REPAIRED);
@@ -296,7 +297,8 @@ static void records_that_cannot_be_read(void **state)
 	} records[] = {
 		{ 'C', "artifact-unreadable" }, { 'V', "version-unreadable" },
 		{ 'R', "run-unreadable" }, { 'e', "edge-unreadable" }, { 'T', "page-bytes" },
-		{ 'B', "blob-unreadable" }, { 'i', "input-unreadable" }, { 'I', "counter-unreadable" },
+		{ 'B', "blob-unreadable" }, { 'i', "input-unreadable" },
+		{ 'I', "counter-unreadable" },
 		{ 'W', "note-unreadable" },
 	};
 	struct place *place = *state;
@@ -342,8 +344,8 @@ static void a_page_that_nobody_refers_to(void **state)
 	assert_true(find_row(place, 'T', 2, &row));
 	for (unsigned i = 0; find_row(place, 'P', i, &version);) {
 		if (key_u64_at(buf_slice(&version.key), 1) == key_u64_at(buf_slice(&row.key), 1))
-			assert_int_equal(kv_update(place->store->kv, KV_ORDERED, del_body, &version),
-					 0);
+			assert_int_equal(kv_update(place->store->kv, KV_ORDERED, del_body,
+						   &version), 0);
 		else
 			i++;
 	}
