@@ -32,7 +32,7 @@
 #define TAIL_AT 3 /* where the part after the slash begins */
 #define COPIES "copies"
 
-/* What one transaction of packs may hold: enough to share its cost, little enough to repeat. */
+/* What one write of packs may hold: enough to share its cost, little enough to be soon over. */
 #define BATCH_ITEMS 512
 #define BATCH_BYTES (4u << 20)
 
@@ -123,45 +123,25 @@ static int file_name_parse(const char *subdirectory, const char *name, struct bl
 
 /* ---- small blobs ---- */
 
-struct batch {
-	const struct blob_item *items;
-	size_t n;
-};
-
-static int put_batch(struct kv_txn *txn, void *arg)
-{
-	const struct batch *batch = arg;
-	struct pack_key key;
-	size_t i;
-	int r;
-
-	for (i = 0; i < batch->n; i++) {
-		pack_key(&batch->items[i].id, &key);
-		r = kv_put(txn, KV_PACK, key_slice(&key), batch->items[i].bytes);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
+/* A key is of a generation that was given out for it: nobody else writes it. */
 static int dir_put_packed(struct blob_store *store, const struct blob_item *items, size_t n)
 {
-	struct batch batch = { items, 0 };
-	size_t i, bytes = 0;
-	int r;
+	struct pack_key keys[BATCH_ITEMS];
+	struct kv_entry entries[BATCH_ITEMS];
+	size_t count = 0, bytes = 0;
+	int r = 0;
 
-	for (i = 0; i < n; i++) {
-		batch.n++;
+	for (size_t i = 0; i < n && !r; i++) {
+		pack_key(&items[i].id, &keys[count]);
+		entries[count] = (struct kv_entry){ key_slice(&keys[count]), items[i].bytes };
+		count++;
 		bytes += items[i].bytes.len;
-		if (i + 1 < n && batch.n < BATCH_ITEMS && bytes < BATCH_BYTES)
+		if (i + 1 < n && count < BATCH_ITEMS && bytes < BATCH_BYTES)
 			continue;
-		r = kv_update(dir_of(store)->kv, KV_ORDERED, put_batch, &batch);
-		if (r < 0)
-			return r;
-		batch = (struct batch){ items + i + 1, 0 };
-		bytes = 0;
+		r = kv_put_all(dir_of(store)->kv, KV_PACK, entries, count);
+		count = bytes = 0;
 	}
-	return 0;
+	return r;
 }
 
 static int del_packed(struct kv_txn *txn, void *arg)

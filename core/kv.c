@@ -22,6 +22,12 @@ static void assert_key(const struct kv_txn *txn, enum kv_space space, struct sli
 	(void)txn, (void)space, (void)key;
 }
 
+static void assert_value(struct slice value)
+{
+	assert(value.len <= KV_VALUE_MAX && (value.data || value.len == 0));
+	(void)value;
+}
+
 int kv_begin(struct kv *kv, enum kv_mode mode, struct kv_txn **ret)
 {
 	int r;
@@ -69,7 +75,7 @@ int kv_put(struct kv_txn *txn, enum kv_space space, struct slice key, struct sli
 {
 	assert_key(txn, space, key);
 	assert(txn->mode == KV_WRITE);
-	assert(value.len <= KV_VALUE_MAX && (value.data || value.len == 0));
+	assert_value(value);
 	return txn->kv->ops->put(txn, space, key, value);
 }
 
@@ -78,6 +84,16 @@ int kv_del(struct kv_txn *txn, enum kv_space space, struct slice key)
 	assert_key(txn, space, key);
 	assert(txn->mode == KV_WRITE);
 	return txn->kv->ops->del(txn, space, key);
+}
+
+int kv_put_all(struct kv *kv, enum kv_space space, const struct kv_entry *entries, size_t n)
+{
+	assert(kv && space < KV_SPACES && (entries || n == 0));
+	for (size_t i = 0; i < n; i++) {
+		assert(entries[i].key.len <= KV_KEY_MAX && entries[i].key.data);
+		assert_value(entries[i].value);
+	}
+	return n ? kv->ops->put_all(kv, space, entries, n) : 0;
 }
 
 int kv_scan(struct kv_txn *txn, enum kv_space space, struct slice prefix, struct slice from,

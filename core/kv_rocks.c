@@ -379,16 +379,19 @@ static int check_room(struct kv_rocks *rocks)
 	return r;
 }
 
+/* May something be written at all? */
+static int check_health(struct kv_rocks *rocks)
+{
+	if (rocks->broken)
+		return rocks->broken;
+	return rocks->sick ? rocks->sick : check_room(rocks);
+}
+
 static int commit_unsynced(struct kv_rocks *rocks, rocksdb_transaction_t *txn)
 {
 	char *error = NULL;
-	int r;
+	int r = check_health(rocks);
 
-	if (rocks->broken)
-		return rocks->broken;
-	if (rocks->sick)
-		return rocks->sick;
-	r = check_room(rocks);
 	if (r < 0)
 		return r;
 	rocksdb_transaction_commit(txn, &error);
@@ -461,6 +464,42 @@ static int rocks_del(struct kv_txn *base, enum kv_space space, struct slice key)
 	rocksdb_transaction_delete_cf(txn->txn, rocks->spaces[space], bytes_of(key), key.len,
 				      &error);
 	return error ? failed(rocks, "delete", error) : 0;
+}
+
+/* Transactions see it by the sequence numbers of the database, as they see each other. */
+static int write_all(struct kv_rocks *rocks, enum kv_space space, const struct kv_entry *entries,
+		     size_t n)
+{
+	rocksdb_writebatch_t *batch;
+	char *error = NULL;
+	int r = check_health(rocks);
+
+	if (r < 0)
+		return r;
+	batch = rocksdb_writebatch_create();
+	for (size_t i = 0; i < n; i++)
+		rocksdb_writebatch_put_cf(batch, rocks->spaces[space], bytes_of(entries[i].key),
+					  entries[i].key.len, bytes_of(entries[i].value),
+					  entries[i].value.len);
+	rocksdb_write(rocks->raw, rocks->write, batch, &error);
+	rocksdb_writebatch_destroy(batch);
+	if (error)
+		return fell_sick(rocks, "write", error);
+	atomic_fetch_add(&rocks->written, 1);
+	return 0;
+}
+
+static int rocks_put_all(struct kv *kv, enum kv_space space, const struct kv_entry *entries,
+			 size_t n)
+{
+	struct kv_rocks *rocks = rocks_of(kv);
+	int r = enter(rocks);
+
+	if (r < 0)
+		return r;
+	r = write_all(rocks, space, entries, n);
+	leave(rocks);
+	return r;
 }
 
 /* The first key after all that start with prefix; left empty when there is none. */
@@ -620,6 +659,7 @@ static const struct kv_ops rocks_ops = {
 	.get = rocks_get,
 	.put = rocks_put,
 	.del = rocks_del,
+	.put_all = rocks_put_all,
 	.scan = rocks_scan,
 	.next = rocks_next,
 	.done = rocks_done,

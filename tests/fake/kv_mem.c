@@ -389,6 +389,23 @@ static int mem_del(struct kv_txn *txn, enum kv_space space, struct slice key)
 	return mem_write(txn, space, key, true, slice(NULL, 0));
 }
 
+static int mem_put_all(struct kv *kv, enum kv_space space, const struct kv_entry *entries, size_t n)
+{
+	struct kv_mem *mem = mem_of(kv);
+	struct kv_disk *disk = mem->disk;
+	int r;
+
+	LOCKED(&disk->lock);
+	r = mem_call(mem);
+	if (r < 0)
+		return r;
+	disk->sequence++;
+	for (size_t i = 0; i < n; i++)
+		row_add(table_add(&disk->spaces[space], entries[i].key), disk->sequence, false,
+			entries[i].value);
+	return 0;
+}
+
 static int mem_scan(struct kv_txn *base, enum kv_space space, struct slice prefix,
 		    struct slice from, struct kv_scan **ret)
 {
@@ -509,6 +526,7 @@ static const struct kv_ops mem_ops = {
 	.get = mem_get,
 	.put = mem_put,
 	.del = mem_del,
+	.put_all = mem_put_all,
 	.scan = mem_scan,
 	.next = mem_next,
 	.done = mem_done,

@@ -491,6 +491,49 @@ static void only_one_has_it_open(void **state)
 	expect_one(place, "a", "1");
 }
 
+static void what_is_put_at_once_is_seen_from_then_on(void **state)
+{
+	struct place *place = *state;
+	const struct kv_entry entries[] = {
+		{ slice_str("a"), slice_str("new") }, { slice_str("c"), slice("", 0) },
+		{ slice_str("b"), slice_str("1") },
+	};
+	struct kv_txn *reader;
+
+	put_one(place, "a", "old");
+	reader = begin(place, KV_READ);
+	assert_int_equal(kv_put_all(place->kv, KV_META, entries, ARRAY_SIZE(entries)), 0);
+	assert_int_equal(kv_put_all(place->kv, KV_META, NULL, 0), 0);
+	expect_scan(reader, "", "", "a=old");
+	kv_abort(reader);
+	reopen(place);
+	reader = begin(place, KV_READ);
+	expect_scan(reader, "", "", "a=new b=1 c=");
+	kv_abort(reader);
+	reader = begin(place, KV_READ);
+	assert_int_equal(kv_has(reader, KV_PACK, slice_str("a")), 0);
+	kv_abort(reader);
+}
+
+static void what_is_put_at_once_meets_who_has_read_it(void **state)
+{
+	struct place *place = *state;
+	const struct kv_entry entry = { slice_str("a"), slice_str("1") };
+	struct kv_txn *reader = begin(place, KV_WRITE), *writer = begin(place, KV_WRITE),
+		      *other = begin(place, KV_WRITE);
+
+	expect(reader, "a", NULL);
+	put(reader, "r", "1");
+	put(writer, "a", "2");
+	expect(other, "b", NULL);
+	put(other, "o", "1");
+	assert_int_equal(kv_put_all(place->kv, KV_META, &entry, 1), 0);
+	assert_int_equal(kv_commit(reader, KV_ORDERED), -EAGAIN);
+	assert_int_equal(kv_commit(writer, KV_ORDERED), -EAGAIN);
+	assert_int_equal(kv_commit(other, KV_ORDERED), 0);
+	expect_one(place, "a", "1");
+}
+
 static void count_stat(void *arg, const char *name, uint64_t n)
 {
 	(void)n;
@@ -524,6 +567,8 @@ static void statistics_have_names(void **state)
 		ON(backend, update_runs_again_and_returns_what_the_body_says),                   \
 		ON(backend, four_threads_lose_no_increment),                                     \
 		ON(backend, what_was_committed_is_there_after_close),                            \
+		ON(backend, what_is_put_at_once_is_seen_from_then_on),                           \
+		ON(backend, what_is_put_at_once_meets_who_has_read_it),                          \
 		ON(backend, only_one_has_it_open), ON(backend, statistics_have_names)
 
 int main(void)
