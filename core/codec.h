@@ -93,7 +93,7 @@ static inline struct slice key_slice(const struct key *k)
 /* slice of a key made on the spot: KEY(run(7)) */
 #define KEY(call) key_slice(&(const struct key[]){ key_##call }[0])
 
-/* A twin is a page of the same digest that another log wrote at the same time (core/stage.c). */
+/* A twin is a page of the same digest that another log wrote at the same time (core/batch.c). */
 enum referrer { REFERRER_PAGE, REFERRER_VERSION, REFERRER_INTENT, REFERRER_RUN, REFERRER_TWIN,
 		REFERRER_KEPT };
 enum tagged { TAGGED_VERSION = 'v', TAGGED_RUN = 'r' };

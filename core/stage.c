@@ -1,44 +1,27 @@
 #include "stage.h"
 
+#include "batch.h"
 #include "log.h"
 #include "reap.h"
 
-/* A batch is put when it has so much of anything. */
-#define BATCH_BYTES (4u << 20)
-#define BATCH_BLOBS 1024
-#define BATCH_PAGES 512
-#define BATCH_LARGE 32
-/* Of the hash table that finds a batch's blobs; a power of two, some times BATCH_BLOBS. */
-#define SLOTS (4 * BATCH_BLOBS)
-
-struct staged_blob {
-	struct blob_id id;
-	uint64_t size;
-	size_t offset; /* small: in stage.bytes */
-	int fd;	       /* large, else -1 */
-	struct draft_top *top; /* large: with a reference */
-	uint64_t since;
-	bool fresh; /* its row was made by the transaction of the batch */
-};
-
-struct staged_page {
-	uint64_t id;
-	struct digest digest;
-	bool reused;  /* it was there: only a reference is added */
-	size_t offset, len; /* in stage.page_bytes */
-};
-
+/*
+ * While one batch is filled another is put, by a thread that starts with the first one that is full:
+ * a small log does without.
+ */
 struct stage {
 	struct store *store;
 	uint64_t intent;
 	uint32_t part;
-	struct buf bytes, page_bytes;
-	struct staged_blob blobs[BATCH_BLOBS];
-	struct staged_page pages[BATCH_PAGES];
-	size_t blob_count, page_count, large_count;
-	uint16_t slots[SLOTS]; /* of blobs by digest: place + 1; 0: free */
 	bool twins; /* other logs put some of the same bytes first: ours are doomed */
-	bool batch_twins; /* the same of this batch, until it is committed */
+	struct batch *filling, *putting; /* the second is NULL until there is a thread */
+	struct kv_txn *look; /* sees what is present; as old as the batch, at most */
+
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t turn;
+	bool busy, ended;
+	int result; /* of putting, until settle() */
 };
 
 struct open_intent {
@@ -68,6 +51,9 @@ int stage_open(struct store *store, uint32_t run, struct stage **ret)
 	s = xcalloc(1, sizeof(*s));
 	s->store = store;
 	s->intent = open.id;
+	s->filling = batch_new(store, s->intent);
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->turn, NULL);
 	*ret = s;
 	return 0;
 }
@@ -77,27 +63,30 @@ uint64_t stage_intent(const struct stage *s)
 	return s->intent;
 }
 
-/* Where the blob is in the table of this batch, or would be. */
-static uint16_t *slot_of(struct stage *s, const struct digest *digest)
+/* Looks for a row; what was put since the first look of this batch need not be seen. */
+static int look_up(struct stage *s, struct slice key, struct buf *ret)
 {
-	uint32_t hash;
+	int err = s->look ? 0 : kv_begin(s->store->kv, KV_READ, &s->look);
 
-	memcpy(&hash, digest->bytes, sizeof(hash));
-	while (s->slots[hash % SLOTS] != 0 &&
-	       !digest_equal(&s->blobs[s->slots[hash % SLOTS] - 1].id.digest, digest))
-		hash++;
-	return &s->slots[hash % SLOTS];
+	return err < 0 ? err : kv_get(s->look, KV_META, key, ret);
 }
 
-/* Is the blob present, or in this batch? */
+static void look_away(struct stage *s)
+{
+	if (s->look)
+		kv_abort(steal(s->look));
+}
+
+/* Is the blob present, or about to be? */
 static int is_present(struct stage *s, const struct digest *digest)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
 	int err;
 
-	if (*slot_of(s, digest) != 0)
+	if (batch_has_blob(s->filling, digest) ||
+	    (s->putting && batch_has_blob(s->putting, digest)))
 		return 1;
-	err = kv_get_one(s->store->kv, KV_META, KEY(blob(digest)), &b);
+	err = look_up(s, KEY(blob(digest)), &b);
 	return err == -ENOENT ? 0 : err < 0 ? err : 1;
 }
 
@@ -110,39 +99,105 @@ bool stage_is_present(struct stage *s, const struct blob_id *id)
 	       decode_blob_row(buf_slice(&b), &row) == 0 && row.generation == id->generation;
 }
 
-static int add_blob(struct stage *s, const struct staged_blob *blob)
+/* Waits until the thread is done with its batch. */
+static int settle(struct stage *s)
 {
-	struct staged_blob *b = &s->blobs[s->blob_count];
-	uint64_t generation;
-	int err = store_new_ids(s->store, ID_BLOB, 1, &generation);
+	int err;
 
+	if (!s->started)
+		return 0;
+	pthread_mutex_lock(&s->lock);
+	while (s->busy)
+		pthread_cond_wait(&s->turn, &s->lock);
+	err = s->result;
+	s->result = 0;
+	pthread_mutex_unlock(&s->lock);
+	s->twins |= err == 0 && s->putting->twins;
+	batch_reset(s->putting);
+	return err;
+}
+
+static void *put_batches(void *arg)
+{
+	struct stage *s = arg;
+
+	pthread_mutex_lock(&s->lock);
+	for (;;) {
+		int err;
+
+		while (!s->busy && !s->ended)
+			pthread_cond_wait(&s->turn, &s->lock);
+		if (!s->busy)
+			break;
+		pthread_mutex_unlock(&s->lock);
+		err = batch_put(s->putting);
+		pthread_mutex_lock(&s->lock);
+		s->result = err;
+		s->busy = false;
+		pthread_cond_signal(&s->turn);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+/* With the thread at rest. */
+static int put_here(struct stage *s)
+{
+	int err = 0;
+
+	s->filling->part = s->part;
+	if (!batch_is_empty(s->filling)) {
+		s->part++;
+		err = batch_put(s->filling);
+	}
+	s->twins |= err == 0 && s->filling->twins;
+	batch_reset(s->filling);
+	return err;
+}
+
+/* Has the full batch put, and begins another. */
+static int hand_over(struct stage *s)
+{
+	struct batch *full = s->filling;
+	int err = settle(s);
+
+	look_away(s);
 	if (err < 0)
 		return err;
-	*b = *blob;
-	b->id.generation = generation;
-	if (b->top)
-		draft_top_hold(b->top);
-	*slot_of(s, &b->id.digest) = (uint16_t)(s->blob_count + 1);
-	s->blob_count++;
+	if (!s->started && pthread_create(&s->thread, NULL, put_batches, s) != 0)
+		return put_here(s);
+	s->started = true;
+	if (!s->putting)
+		s->putting = batch_new(s->store, s->intent);
+	LOCKED(&s->lock);
+	s->filling = s->putting;
+	s->putting = full;
+	full->part = s->part++;
+	s->busy = true;
+	pthread_cond_signal(&s->turn);
 	return 0;
+}
+
+/* Takes the descriptor. */
+static int add_blob(struct stage *s, struct staged_blob *blob, struct slice bytes)
+{
+	int err = store_new_ids(s->store, ID_BLOB, 1, &blob->id.generation);
+
+	if (err < 0) {
+		if (blob->fd >= 0)
+			close(blob->fd);
+		return err;
+	}
+	batch_add_blob(s->filling, blob, bytes);
+	return batch_is_full(s->filling) ? hand_over(s) : 0;
 }
 
 int stage_small(struct stage *s, const struct digest *digest, struct slice bytes)
 {
-	struct staged_blob blob = {
-		.id.digest = *digest, .size = bytes.len, .offset = s->bytes.len, .fd = -1,
-	};
-	int err = is_present(s, digest);
+	struct staged_blob blob = { .id.digest = *digest, .size = bytes.len, .fd = -1 };
+	int there = is_present(s, digest);
 
-	if (err != 0)
-		return err < 0 ? err : 0;
-	err = add_blob(s, &blob);
-	if (err < 0)
-		return err;
-	buf_add_slice(&s->bytes, bytes);
-	if (s->blob_count == BATCH_BLOBS || s->bytes.len >= BATCH_BYTES)
-		return stage_flush(s);
-	return 0;
+	return there < 0 ? there : there ? 0 : add_blob(s, &blob, bytes);
 }
 
 int stage_large(struct stage *s, struct draft_top *top, uint64_t since, int fd,
@@ -151,328 +206,72 @@ int stage_large(struct stage *s, struct draft_top *top, uint64_t since, int fd,
 	struct staged_blob blob = {
 		.id.digest = *digest, .size = size, .fd = fd, .top = top, .since = since,
 	};
-	int err = is_present(s, digest);
+	int err;
 
+	/* It took long to read. */
+	look_away(s);
+	err = is_present(s, digest);
 	if (err == 0)
-		err = add_blob(s, &blob);
-	else if (err > 0)
-		close(fd);
-	if (err < 0)
-		close(fd);
-	if (err != 0)
-		return err < 0 ? err : 0;
-	s->large_count++;
-	if (s->blob_count == BATCH_BLOBS || s->large_count == BATCH_LARGE)
-		return stage_flush(s);
-	return 0;
+		return add_blob(s, &blob, slice("", 0));
+	close(fd);
+	return err < 0 ? err : 0;
 }
 
 /* The page of this digest, if there is one. */
-static int find_page(struct stage *s, const struct digest *digest, struct staged_page *ret)
+static int find_page(struct stage *s, const struct digest *digest, uint64_t *ret)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
+	const struct staged_page *staged = batch_find_page(s->filling, digest);
+	struct staged_page page = { .digest = *digest, .reused = true };
 	int err;
 
-	for (size_t i = s->page_count; i-- > 0;) {
-		if (digest_equal(&s->pages[i].digest, digest)) {
-			*ret = s->pages[i];
-			return 1;
-		}
+	if (!staged && s->putting)
+		staged = batch_find_page(s->putting, digest);
+	if (staged) {
+		*ret = staged->id;
+		return 1;
 	}
-	err = kv_get_one(s->store->kv, KV_META, KEY(page_digest(digest)), &b);
+	err = look_up(s, KEY(page_digest(digest)), &b);
 	if (err == 0)
-		err = decode_u64(buf_slice(&b), &ret->id);
+		err = decode_u64(buf_slice(&b), &page.id);
 	if (err < 0)
 		return err == -ENOENT ? 0 : err;
-	s->pages[s->page_count++] = (struct staged_page){ .id = ret->id, .digest = *digest,
-							  .reused = true };
+	batch_add_page(s->filling, &page, slice("", 0));
+	*ret = page.id;
 	return 1;
 }
 
 int stage_page(void *arg, const struct page_built *page, uint64_t *ret)
 {
 	struct stage *s = arg;
-	struct staged_page p = { .digest = page->digest, .offset = s->page_bytes.len,
-				 .len = page->bytes.len };
-	int err = find_page(s, &page->digest, &p);
+	struct staged_page p = { .digest = page->digest };
+	int err = find_page(s, &page->digest, &p.id);
 
 	if (err == 0) {
 		err = store_new_ids(s->store, ID_PAGE, 1, &p.id);
 		if (err < 0)
 			return err;
-		buf_add_slice(&s->page_bytes, page->bytes);
-		s->pages[s->page_count++] = p;
+		batch_add_page(s->filling, &p, page->bytes);
 	}
 	if (err < 0)
 		return err;
 	*ret = p.id;
-	if (s->page_count == BATCH_PAGES || s->page_bytes.len >= BATCH_BYTES)
-		return stage_flush(s);
-	return 0;
-}
-
-static int part_body(struct kv_txn *txn, void *arg)
-{
-	AUTO(buf_release) struct buf b = BUF_INIT;
-	struct stage *s = arg;
-
-	put_u64(&b, s->blob_count);
-	for (size_t i = 0; i < s->blob_count; i++) {
-		put_digest(&b, &s->blobs[i].id.digest);
-		put_u64(&b, s->blobs[i].id.generation);
-		put_u64(&b, s->blobs[i].size);
-	}
-	put_u64(&b, s->page_count);
-	for (size_t i = 0; i < s->page_count; i++)
-		put_u64(&b, s->pages[i].id);
-	return kv_put(txn, KV_META, KEY(intent_part(s->intent, s->part)), buf_slice(&b));
-}
-
-/* Is the inode the file of another blob, whose mark it needs? Only its removal ends that. */
-static bool is_another_blob(struct stage *s, const struct staged_blob *b)
-{
-	struct blob_id other;
-	struct stat st;
-
-	return fstat(b->fd, &st) == 0 && draft_fd_is_shared(b->fd, &st, &other) &&
-	       draft_is_blob(s->store, &other, &st);
-}
-
-static bool is_unchanged(const struct staged_blob *b)
-{
-	struct stat st;
-
-	return fstat(b->fd, &st) == 0 && (uint64_t)st.st_size == b->size &&
-	       !draft_was_touched(b->top, st.st_ino, b->since);
-}
-
-/*
- * Marks a file as about to be shared: 1; 0: it cannot be marked; -EAGAIN: somebody may have written
- * to it since it was read.
- */
-static int mark(struct staged_blob *b)
-{
-	int err;
-
-	EXCLUSIVE(&b->top->area->lock);
-	if (!is_unchanged(b))
-		return -EAGAIN;
-	err = draft_mark_shared(b->fd, &b->id);
-	/* No room for one more attribute, or none at all here. */
-	if (err == -ENOSPC || err == -EDQUOT || err == -E2BIG || err == -EOPNOTSUPP)
-		return 0;
-	return err < 0 ? err : 1;
-}
-
-/* Shares a draft's file with the blob store, or copies it when it cannot be shared. */
-static int put_large(struct stage *s, struct staged_blob *b)
-{
-	bool shared = false;
-	int err, marked = 0;
-
-	/* It was logged before, and the bytes of that are about to go. */
-	if (is_another_blob(s, b))
-		reap_some(s->store, REAP_AT_ONCE);
-	if (!is_another_blob(s, b))
-		marked = mark(b);
-	if (marked < 0)
-		return marked;
-	err = blob_put_file(s->store->blobs, &b->id, b->fd, b->size, marked ? &shared : NULL);
-	if (marked && !shared)
-		draft_unmark_shared(b->fd, &b->id);
-	if (err == -EIO)
-		draft_mark_bad(b->fd);
-	/* Nobody was kept from writing to what was copied. */
-	if (err == 0 && !marked && !is_unchanged(b))
-		err = -EAGAIN;
-	/* The last name of the file was removed meanwhile. */
-	return err == -ENOENT ? -EAGAIN : err;
-}
-
-static int put_bytes(struct stage *s)
-{
-	autofree struct blob_item *items = xcalloc(s->blob_count, sizeof(*items));
-	size_t n = 0;
-
-	for (size_t i = 0; i < s->blob_count; i++) {
-		struct staged_blob *b = &s->blobs[i];
-		int err;
-
-		if (b->fd < 0) {
-			items[n].id = b->id;
-			items[n++].bytes = slice(buf_str(&s->bytes) + b->offset, b->size);
-			continue;
-		}
-		err = put_large(s, b);
-		if (err < 0)
-			return err;
-	}
-	return n ? blob_put_packed(s->store->blobs, items, n) : 0;
-}
-
-static int blob_row_body(struct kv_txn *txn, struct stage *s, struct staged_blob *b)
-{
-	AUTO(buf_release) struct buf row = BUF_INIT;
-	struct blob_row fresh = { .size = b->size, .generation = b->id.generation };
-	int there = kv_has(txn, KV_META, KEY(blob(&b->id.digest)));
-
-	if (there < 0)
-		return there;
-	b->fresh = !there;
-	/* Another log put the same bytes first: ours go. */
-	if (there) {
-		s->batch_twins = true;
-		return reap_doom_bytes(txn, &b->id, b->size);
-	}
-	encode_blob_row(&row, &fresh);
-	return kv_put(txn, KV_META, KEY(blob(&b->id.digest)), buf_slice(&row));
-}
-
-static int refer_to_blob(struct kv_txn *txn, struct stage *s, const struct digest *digest,
-			 uint64_t page)
-{
-	uint16_t slot = *slot_of(s, digest);
-	/* This transaction has seen that there was no row, so nothing that could be doomed. */
-	int there = slot != 0 && s->blobs[slot - 1].fresh;
-
-	if (!there) {
-		there = kv_has(txn, KV_META, KEY(blob(digest)));
-		if (there <= 0)
-			return there < 0 ? there : -ESTALE;
-		there = reap_spare_blob(txn, digest);
-		if (there < 0)
-			return there;
-	}
-	return kv_put(txn, KV_META, KEY(blob_ref(digest, page)), slice("", 0));
-}
-
-static int refer_to_page(struct kv_txn *txn, uint64_t page, enum referrer kind, uint64_t id)
-{
-	int err = reap_spare_page(txn, page);
-
-	if (err < 0)
-		return err;
-	return kv_put(txn, KV_META, KEY(page_ref(page, kind, id)), slice("", 0));
-}
-
-/* References from a page to what is in it. */
-static int page_refs(struct kv_txn *txn, struct stage *s, uint64_t id, struct slice bytes)
-{
-	struct page_reader reader;
-	struct page_entry e;
-	struct page_child c;
-	int err = page_reader_init(&reader, bytes);
-
-	while (err == 0) {
-		int more = reader.level == 0 ? page_next_entry(&reader, &e) :
-					       page_next_child(&reader, &c);
-
-		if (more <= 0)
-			return more;
-		if (reader.level > 0)
-			err = refer_to_page(txn, c.page, REFERRER_PAGE, id);
-		else if (e.type == ENTRY_DIRECTORY)
-			err = refer_to_page(txn, e.page, REFERRER_PAGE, id);
-		else if (e.type == ENTRY_FILE)
-			err = refer_to_blob(txn, s, &e.digest, id);
-	}
-	return err;
-}
-
-/* A page that was found must still be there now that it is referred to. */
-static int reuse_page(struct kv_txn *txn, const struct stage *s, const struct staged_page *p)
-{
-	int there = kv_has(txn, KV_META, KEY(page(p->id)));
-
-	if (there <= 0)
-		return there < 0 ? there : -ESTALE;
-	return refer_to_page(txn, p->id, REFERRER_INTENT, s->intent);
-}
-
-/*
- * Another log wrote the same page meanwhile: it is found by the digest, and stays as long as ours
- * does, so that ours is found from it (core/holders.h).
- */
-static int refer_to_twin(struct kv_txn *txn, struct slice found, uint64_t ours)
-{
-	uint64_t page;
-	int there = decode_u64(found, &page);
-
-	if (there == 0)
-		there = kv_has(txn, KV_META, KEY(page(page)));
-	if (there <= 0)
-		return there < 0 ? there : -ESTALE;
-	return refer_to_page(txn, page, REFERRER_TWIN, ours);
-}
-
-static int new_page(struct kv_txn *txn, struct stage *s, const struct staged_page *p)
-{
-	AUTO(buf_release) struct buf record = BUF_INIT;
-	AUTO(buf_release) struct buf id = BUF_INIT;
-	struct slice bytes = slice(buf_str(&s->page_bytes) + p->offset, p->len);
-	int err;
-
-	put_digest(&record, &p->digest);
-	buf_add_slice(&record, bytes);
-	err = kv_put(txn, KV_META, KEY(page(p->id)), buf_slice(&record));
-	if (err == 0)
-		err = kv_get(txn, KV_META, KEY(page_digest(&p->digest)), &id);
-	if (err == 0) {
-		err = refer_to_twin(txn, buf_slice(&id), p->id);
-	} else if (err == -ENOENT) {
-		encode_u64(&id, p->id);
-		err = kv_put(txn, KV_META, KEY(page_digest(&p->digest)), buf_slice(&id));
-	}
-	if (err == 0)
-		err = refer_to_page(txn, p->id, REFERRER_INTENT, s->intent);
-	return err < 0 ? err : page_refs(txn, s, p->id, bytes);
-}
-
-static int rows_body(struct kv_txn *txn, void *arg)
-{
-	struct stage *s = arg;
-	int err = 0;
-
-	s->batch_twins = false;
-	for (size_t i = 0; err == 0 && i < s->blob_count; i++)
-		err = blob_row_body(txn, s, &s->blobs[i]);
-	for (size_t i = 0; err == 0 && i < s->page_count; i++)
-		err = s->pages[i].reused ? reuse_page(txn, s, &s->pages[i]) :
-					   new_page(txn, s, &s->pages[i]);
-	return err;
+	return batch_is_full(s->filling) ? hand_over(s) : 0;
 }
 
 void stage_discard(struct stage *s)
 {
-	for (size_t i = 0; i < s->blob_count; i++) {
-		if (s->blobs[i].fd >= 0)
-			close(s->blobs[i].fd);
-		if (s->blobs[i].top)
-			draft_top_put(s->blobs[i].top);
-	}
-	if (s->blob_count)
-		memset(s->slots, 0, sizeof(s->slots));
-	s->blob_count = s->page_count = s->large_count = 0;
-	buf_reset(&s->bytes);
-	buf_reset(&s->page_bytes);
+	settle(s);
+	look_away(s);
+	batch_reset(s->filling);
 }
 
 int stage_flush(struct stage *s)
 {
-	int err;
+	int err = settle(s);
 
-	if (s->blob_count == 0 && s->page_count == 0)
-		return 0;
-	/* The name of a large blob must be known before its link can be on disk. */
-	err = kv_update(s->store->kv, s->large_count ? KV_DURABLE : KV_ORDERED, part_body, s);
-	s->part++;
-	if (err == 0)
-		err = put_bytes(s);
-	if (err == 0)
-		err = kv_update(s->store->kv, KV_ORDERED, rows_body, s);
-	s->twins |= err == 0 && s->batch_twins;
-	stage_discard(s);
-	return err == -ESTALE ? -EAGAIN : err;
+	look_away(s);
+	return err < 0 ? err : put_here(s);
 }
 
 /*
@@ -644,8 +443,17 @@ void stage_close(struct stage *s, enum stage_end end)
 	struct store_leftover left = { s->intent, end != STAGE_PUBLISHED };
 
 	stage_discard(s);
+	if (s->started) {
+		pthread_mutex_lock(&s->lock);
+		s->ended = true;
+		pthread_cond_signal(&s->turn);
+		pthread_mutex_unlock(&s->lock);
+		pthread_join(s->thread, NULL);
+	}
 	clean_up(store, &left, end != STAGE_PUBLISHED || s->twins);
-	buf_release(&s->bytes);
-	buf_release(&s->page_bytes);
+	batch_free(s->filling);
+	batch_free(s->putting);
+	pthread_mutex_destroy(&s->lock);
+	pthread_cond_destroy(&s->turn);
 	free(s);
 }
