@@ -16,6 +16,7 @@ struct hasher {
 	EVP_MD_CTX *context;
 	char *block; /* BLOCK_SIZE bytes, made when the first file is read */
 	_Atomic uint64_t *count; /* of bytes; NULL: not wanted */
+	uint64_t added;
 	struct hasher *next;
 };
 
@@ -77,6 +78,7 @@ struct hasher *hasher_new(void)
 		h->context = EVP_MD_CTX_new();
 		must(h->context, "EVP_MD_CTX_new");
 	}
+	h->added = 0;
 	hasher_start(h);
 	return h;
 }
@@ -101,6 +103,7 @@ void hasher_add(struct hasher *h, const void *data, size_t len)
 {
 	if (len)
 		must(EVP_DigestUpdate(h->context, data, len) == 1, "EVP_DigestUpdate");
+	h->added += len;
 	if (h->count)
 		atomic_fetch_add_explicit(h->count, len, memory_order_relaxed);
 }
@@ -108,6 +111,11 @@ void hasher_add(struct hasher *h, const void *data, size_t len)
 void hasher_count(struct hasher *h, _Atomic uint64_t *count)
 {
 	h->count = count;
+}
+
+uint64_t hasher_added(const struct hasher *h)
+{
+	return h->added;
 }
 
 void hasher_end(struct hasher *h, struct digest *ret)

@@ -53,9 +53,12 @@ struct scan {
 	uint64_t beside; /* bytes of what links lead to, that were hashed */
 	uint64_t touches; /* of top, all of them done, before anything was read */
 	bool watching;	  /* undone by scan_release() */
+	struct timespec started; /* the reading */
 };
 
 void scan_release(struct scan *s);
+/* Is it no longer wanted? Any thread may ask. */
+bool scan_is_stopped(const struct scan *s);
 
 /*
  * Reads the draft. 0; -EAGAIN: it changed under the reader, scan again; -ENOENT: it is not there
