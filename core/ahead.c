@@ -15,6 +15,7 @@ struct ahead_job {
 	struct ahead_job *behind; /* in the queue */
 	enum { JOB_QUEUED, JOB_BEGUN, JOB_DONE } state;
 	size_t count, taken;
+	size_t looked; /* so many were found out about; the next one, if any, failed */
 	struct look looks[JOB_FILES];
 };
 
@@ -31,14 +32,25 @@ struct ahead {
 	bool ended;
 };
 
+/* Asked for once: the answer is in a file of /sys. */
+static long cores;
+static pthread_once_t cores_once = PTHREAD_ONCE_INIT;
+
+static void count_cores(void)
+{
+	cores = sysconf(_SC_NPROCESSORS_ONLN);
+	if (cores < 1)
+		cores = 1;
+}
+
 struct ahead *ahead_new(const struct scan *s)
 {
 	struct ahead *a = xcalloc(1, sizeof(*a));
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	a->scan = s;
 	looker_init(&a->looker, s);
-	a->wanted = cores < 1 ? 0 : cores > THREADS_MAX ? THREADS_MAX : (unsigned)cores - 1;
+	pthread_once(&cores_once, count_cores);
+	a->wanted = cores > THREADS_MAX ? THREADS_MAX : (unsigned)cores - 1;
 	a->queue_end = &a->queue;
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->work, NULL);
@@ -64,12 +76,12 @@ void ahead_free(struct ahead *a)
 	free(a);
 }
 
-/* After a failure nothing of a job is wanted any more. */
+/* Up to the first failure: after it nothing may be wanted any more. */
 static void do_job(struct looker *l, struct ahead_job *job)
 {
-	for (size_t i = 0; i < job->count; i++) {
-		look_at(l, &job->looks[i]);
-		if (job->looks[i].err < 0)
+	for (; job->looked < job->count; job->looked++) {
+		look_at(l, &job->looks[job->looked]);
+		if (job->looks[job->looked].err < 0)
 			break;
 	}
 }
@@ -174,8 +186,8 @@ static void give_jobs(struct ahead_walk *w)
 	}
 }
 
-/* Done by somebody, or not to be. */
-static void await_job(struct ahead *a, struct ahead_job *job, bool wanted)
+/* Done by others, or by nobody: then it is the walker's. */
+static void await_job(struct ahead *a, struct ahead_job *job)
 {
 	bool mine;
 
@@ -186,8 +198,6 @@ static void await_job(struct ahead *a, struct ahead_job *job, bool wanted)
 	while (!mine && job->state != JOB_DONE)
 		pthread_cond_wait(&a->done, &a->lock);
 	pthread_mutex_unlock(&a->lock);
-	if (mine && wanted)
-		do_job(&a->looker, job);
 	job->state = JOB_DONE;
 }
 
@@ -210,8 +220,14 @@ struct look *ahead_take(struct ahead_walk *w)
 		drop_first(w);
 	give_jobs(w);
 	assert(w->first);
-	await_job(w->ahead, w->first, true);
-	look = &w->first->looks[w->first->taken++];
+	await_job(w->ahead, w->first);
+	look = &w->first->looks[w->first->taken];
+	/* What failed ahead of its turn may be well now: a writer has closed it. */
+	if (w->first->taken == w->first->looked) {
+		look_again(look);
+		do_job(&w->ahead->looker, w->first);
+	}
+	w->first->taken++;
 	look->counted = 0;
 	return look;
 }
@@ -219,7 +235,7 @@ struct look *ahead_take(struct ahead_walk *w)
 void ahead_end(struct ahead_walk *w)
 {
 	while (w->first) {
-		await_job(w->ahead, w->first, false);
+		await_job(w->ahead, w->first);
 		drop_first(w);
 	}
 }

@@ -215,6 +215,16 @@ void look_at(struct looker *l, struct look *look)
 	atomic_fetch_add(bytes, look->counted - hashed);
 }
 
+void look_again(struct look *look)
+{
+	look->err = look->torn = 0;
+	look->why = NULL;
+	look->lasting = false;
+	buf_reset(&look->bytes);
+	if (look->fd >= 0)
+		close(steal_fd(&look->fd));
+}
+
 void look_release(const struct scan *s, struct look *look)
 {
 	atomic_fetch_sub(&s->top->area->progress.bytes, look->counted);

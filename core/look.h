@@ -36,6 +36,8 @@ void looker_init(struct looker *l, const struct scan *s);
 void looker_release(struct looker *l);
 
 void look_at(struct looker *l, struct look *look);
+/* Before another look at what could not be found out, or was not looked at. */
+void look_again(struct look *look);
 /* The progress goes back by what was not taken. */
 void look_release(const struct scan *s, struct look *look);
 

@@ -372,7 +372,10 @@ static int drop_all(struct store *store, uint64_t intent, bool doom)
 		if (err < 0)
 			return log_errno(err, "dropping part %u of an intent", drop.part);
 	}
-	return more < 0 ? more : kv_update(store->kv, KV_ORDERED, forget_body, &intent);
+	/* What published has deleted the row. */
+	if (more < 0 || !doom)
+		return more;
+	return kv_update(store->kv, KV_ORDERED, forget_body, &intent);
 }
 
 int stage_drop(struct store *store, uint64_t intent)
