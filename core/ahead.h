@@ -1,6 +1,6 @@
 /*
- * ahead.h - looking at the files of a directory (core/look.h) by several threads, ahead of who walks
- * it and wants them one after another.
+ * ahead.h - looking at the files of a directory (core/look.h) by several threads, ahead of who
+ * walks it and wants them one after another.
  *
  * One thread walks. The others start when there is something for them to do; what none of them has
  * begun when it is wanted the walker does himself. How much is read ahead is bounded: in bytes, and
@@ -32,8 +32,8 @@ struct ahead_walk {
 };
 
 /*
- * What there is to know of a regular file of the directory: each one in its turn. Borrowed until the
- * next call.
+ * What there is to know of a regular file of the directory: each one in its turn. What failed ahead
+ * of it was tried again. Borrowed until the next call.
  */
 struct look *ahead_take(struct ahead_walk *w);
 /* Waits for those that are being looked at, and forgets what was not taken. */

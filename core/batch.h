@@ -1,5 +1,6 @@
 /*
- * batch.h - what a log puts at once: blobs, pages and what they refer to (step 2 of core/publish.h).
+ * batch.h - what a log puts at once: blobs, pages and what they refer to (step 2 of the protocol in
+ * core/publish.h).
  *
  * One thread at a time changes a batch. While it is being put, what it has is still found by
  * others; putting changes nothing of that.

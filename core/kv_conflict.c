@@ -116,7 +116,8 @@ static bool changed_in(const struct generation *g, uint64_t key, uint64_t since)
 }
 
 /* Lock held. */
-static bool any_changed(const struct kv_conflicts *c, uint64_t begin, const uint64_t *keys, size_t n)
+static bool any_changed(const struct kv_conflicts *c, uint64_t begin, const uint64_t *keys,
+			size_t n)
 {
 	if (begin < c->floor)
 		return true;

@@ -3,10 +3,10 @@
  * snapshots and atomic batches, and nothing else.
  *
  * Commits are numbered. A transaction begins at the number up to which all commits are written, and
- * takes its snapshot after that. When it wants to commit, every key that it has read or written must
- * not have been written by a later commit; then it gets a number, and its keys have that number from
- * then on, before the first byte is written: so who begins meanwhile and touches one of them cannot
- * commit. Keys are 64-bit hashes: two that share one only make a transaction run again.
+ * takes its snapshot after that. When it wants to commit, no key that it has read or written may
+ * have been written by a later commit; then it gets a number, and what it writes has that number
+ * from then on, before the first byte is written: so who begins meanwhile and touches one of these
+ * keys cannot commit. Keys are 64-bit hashes: two that share one make a transaction run again.
  *
  * Only the keys of recent commits are remembered. A transaction that began before those that are
  * forgotten cannot be checked, and has to run again as well.

@@ -1,11 +1,11 @@
 /*
  * kv_rocks.c - the key-value store on RocksDB. The only user of rocksdb.
  *
- * One column family a space; "default" is KV_META. A transaction takes a snapshot when it begins and
- * reads through it; what it writes it holds in memory (core/kv_writes.h), and at commit everything it
- * got or wrote is checked (core/kv_conflict.h) and written in one batch. RocksDB's own optimistic
- * transactions do the same at two to three times the cost, and with 40 MiB of locks. Written for the
- * C interface of RocksDB 7.8 to 9.
+ * One column family a space; "default" is KV_META. A transaction takes a snapshot when it begins
+ * and reads through it. What it writes it holds in memory (core/kv_writes.h); at commit everything
+ * it got or wrote is checked (core/kv_conflict.h), and written in one batch. RocksDB's own
+ * optimistic transactions do the same at twice the cost, and with 40 MiB of locks. Written for the C
+ * interface of RocksDB 7.8 to 9.
  *
  * A full disk. RocksDB finds out in the middle of its log or of a flush, refuses every commit from
  * then on, and Debian's, which is built with asserts, aborts when a file that it could not write
@@ -430,8 +430,11 @@ static int commit_unsynced(struct kv_rocks *rocks, struct rocks_txn *txn)
 
 	if (r < 0)
 		return r;
-	if (txn->writes.count == 0)
-		return kv_conflict_check(rocks->conflicts, txn->begun, txn->got, read) ? -EAGAIN : 0;
+	if (txn->writes.count == 0) {
+		bool changed = kv_conflict_check(rocks->conflicts, txn->begun, txn->got, read);
+
+		return changed ? -EAGAIN : 0;
+	}
 	for (size_t i = 0; i < txn->writes.count; i++)
 		remember(txn, txn->writes.list[i].hash);
 	r = kv_conflict_commit(rocks->conflicts, txn->begun, txn->got, txn->got_count, read,
@@ -591,8 +594,8 @@ static int stored_entry(const struct rocks_scan *scan, struct slice *ret_key)
 }
 
 /*
- * What the transaction wrote is lent as a copy, as it lies in memory that moves when more is written.
- * It may have been written again meanwhile, or deleted: 1, or 0.
+ * What the transaction wrote is lent as a copy, as it lies in memory that moves when more is
+ * written. It may have been written again meanwhile, or deleted: 1, or 0.
  */
 static int lend_own(struct rocks_scan *scan, const struct kv_written *e, struct slice *ret_key,
 		    struct slice *ret_value)

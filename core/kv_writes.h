@@ -32,8 +32,8 @@ struct slice kv_written_key(const struct kv_writes *w, const struct kv_written *
 struct slice kv_written_value(const struct kv_writes *w, const struct kv_written *e);
 
 /*
- * Places in the list of what is of a space, starts with a prefix and is not before from: in order, in
- * an array for the caller to free. Returns their number.
+ * Places in the list of what is of a space, starts with a prefix and is not before from: in order,
+ * in an array for the caller to free. Returns their number.
  */
 size_t kv_writes_sorted(const struct kv_writes *w, enum kv_space space, struct slice prefix,
 			struct slice from, uint32_t **ret);

@@ -1,6 +1,6 @@
 /*
- * look.h - what a file of a draft holds: the part of reading a draft (core/scan.h) that any thread may
- * do, in any order.
+ * look.h - what a file of a draft holds: the part of reading a draft (core/scan.h) that any thread
+ * may do, in any order.
  */
 #ifndef CORE_LOOK_H
 #define CORE_LOOK_H
@@ -17,7 +17,7 @@ struct look {
 	/* In */
 	int directory;
 	const char *name; /* in it */
-	struct stat st;	  /* of a regular file; afterwards, as it is with nobody writing any more */
+	struct stat st;	  /* of a regular file; afterwards, with nobody writing */
 
 	/* Out */
 	int err; /* -EAGAIN: it changed meanwhile */

@@ -151,8 +151,8 @@ static int scan_reference(struct walk *w, struct slice target)
 	return err < 0 ? fail(w, err, NULL) : 0;
 }
 
-static int scan_link(struct walk *w, int directory, const struct ahead_item *item, struct buf *target,
-		     struct page_entry *e)
+static int scan_link(struct walk *w, int directory, const struct ahead_item *item,
+		     struct buf *target, struct page_entry *e)
 {
 	ssize_t n = readlinkat(directory, item->name, buf_reserve(target, 4096), 4096);
 

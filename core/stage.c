@@ -5,8 +5,8 @@
 #include "reap.h"
 
 /*
- * While one batch is filled another is put, by a thread that starts with the first one that is full:
- * a small log does without.
+ * While one batch is filled another is put, by a thread that starts with the first one that is
+ * full: a small log does without.
  */
 struct stage {
 	struct store *store;
