@@ -35,6 +35,8 @@ void hasher_start(struct hasher *h);
 void hasher_add(struct hasher *h, const void *data, size_t len);
 /* From now on bytes that are added are counted there as well; NULL: no longer. */
 void hasher_count(struct hasher *h, _Atomic uint64_t *count);
+/* Files that are read from now on are about to be synced: their writing back starts meanwhile. */
+void hasher_write_back(struct hasher *h);
 /* How many bytes were added since hasher_new(). */
 uint64_t hasher_added(const struct hasher *h);
 /* Ends the hash; hasher_start() before the next one. */

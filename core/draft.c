@@ -3,6 +3,7 @@
 #include "borrow.h"
 #include "directory.h"
 #include "log.h"
+#include "reap.h"
 #include "run.h"
 
 #include <fcntl.h>
@@ -15,6 +16,12 @@
 static void area_name(uint32_t run, char ret[static 16])
 {
 	snprintf(ret, 16, "%08x", run);
+}
+
+/* Where the drafts of a run are until they are removed. */
+static void gone_name(uint32_t run, char ret[static 32])
+{
+	snprintf(ret, 32, "gone.%08x", run);
 }
 
 static int make_directory(struct store *store, const char *name)
@@ -417,15 +424,42 @@ void draft_area_follow(struct draft_area *area)
 
 void draft_area_end(struct draft_area *area)
 {
+	struct store *store = area->store;
 	char name[16], gone[32];
 
 	area->phase = DRAFT_GONE;
 	area_name(area->run, name);
-	snprintf(gone, sizeof(gone), "gone.%s", name);
+	gone_name(area->run, gone);
 	/* Should this fail, the next start finds the area of a finished run and removes it. */
-	if (renameat(area->store->drafts, name, area->store->drafts, gone) < 0)
+	if (renameat(store->drafts, name, store->drafts, gone) < 0)
 		log_errno(-errno, "moving drafts/%s away", name);
-	store_wake_janitor(area->store);
+	LOCKED(&store->janitor_lock);
+	store->ended = xgrow(store->ended, &store->ended_cap, store->ended_count + 1,
+			     sizeof(*store->ended));
+	store->ended[store->ended_count++] = area->run;
+	pthread_cond_signal(&store->janitor_wake);
+}
+
+static bool take_ended(struct store *store, uint32_t *ret)
+{
+	LOCKED(&store->janitor_lock);
+	if (store->ended_count == 0)
+		return false;
+	*ret = store->ended[--store->ended_count];
+	return true;
+}
+
+void draft_remove_ended(struct store *store)
+{
+	char gone[32];
+	uint32_t run;
+
+	while (take_ended(store, &run)) {
+		gone_name(run, gone);
+		remove_tree(store->drafts, gone);
+		if (borrow_forget(store, run) > 0)
+			reap_soon(store);
+	}
 }
 
 /* Are the drafts of this run to go: true for finished runs, and for old failed ones. */

@@ -213,6 +213,9 @@ void draft_area_follow(struct draft_area *area);
 /* After the run has finished: takes the files away, in the background. Exclusive lock held. */
 void draft_area_end(struct draft_area *area);
 
+/* Removes the drafts of runs that have ended since it was called last. */
+void draft_remove_ended(struct store *store);
+
 /*
  * Removes what is left of finished runs and of drafts older than keep_seconds (0: no limit) of
  * failed ones. Called at start and by the store's janitor.

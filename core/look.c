@@ -238,6 +238,7 @@ void looker_init(struct looker *l, const struct scan *s)
 {
 	*l = (struct looker){ .scan = s, .hasher = hasher_new() };
 	hasher_count(l->hasher, &s->top->area->progress.bytes);
+	hasher_write_back(l->hasher);
 }
 
 void looker_release(struct looker *l)

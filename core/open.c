@@ -58,28 +58,38 @@ static void empty_trash(struct store *store)
 	}
 }
 
+static void janitor_round(struct store *store)
+{
+	draft_sweep(store, store->options.keep_drafts_seconds);
+	empty_trash(store);
+	stage_clean(store);
+	store->janitor_rounds++;
+}
+
 static void *janitor(void *arg)
 {
 	struct store *store = arg;
 	struct timespec until;
 	pthread_mutex_lock(&store->janitor_lock);
 	for (;;) {
-		while (!store->janitor_asked && !store->janitor_stop) {
+		bool whole = store->janitor_asked;
+
+		while (!store->janitor_asked && !store->janitor_stop && !whole &&
+		       store->ended_count == 0) {
 			clock_gettime(CLOCK_REALTIME, &until);
 			until.tv_sec += has_leftovers(store) ? RETRY_SECONDS : JANITOR_SECONDS;
-			if (pthread_cond_timedwait(&store->janitor_wake, &store->janitor_lock,
-						   &until) == ETIMEDOUT)
-				break;
+			whole = pthread_cond_timedwait(&store->janitor_wake, &store->janitor_lock,
+						       &until) == ETIMEDOUT;
 		}
 		/* What was asked for is done first. */
-		if (store->janitor_stop && !store->janitor_asked)
+		if (store->janitor_stop && !store->janitor_asked && store->ended_count == 0)
 			break;
+		whole |= store->janitor_asked;
 		store->janitor_asked = false;
 		pthread_mutex_unlock(&store->janitor_lock);
-		draft_sweep(store, store->options.keep_drafts_seconds);
-		empty_trash(store);
-		stage_clean(store);
-		store->janitor_rounds++;
+		draft_remove_ended(store);
+		if (whole)
+			janitor_round(store);
 		pthread_mutex_lock(&store->janitor_lock);
 	}
 	pthread_mutex_unlock(&store->janitor_lock);
@@ -275,6 +285,7 @@ void store_close(struct store *store)
 	assert(!store->areas);
 	run_logs_release(store);
 	free(store->leftovers);
+	free(store->ended);
 	blob_store_close(store->blobs);
 	kv_close(store->kv);
 	if (store->drafts >= 0)

@@ -124,6 +124,8 @@ struct store {
 	pthread_cond_t janitor_wake;
 	bool janitor_started, janitor_asked, janitor_stop;
 	_Atomic unsigned janitor_rounds; /* so often it was through */
+	uint32_t *ended; /* runs whose drafts are to be removed, which is no round of its own */
+	size_t ended_count, ended_cap;
 	struct store_leftover {
 		uint64_t intent;
 		bool doom;
