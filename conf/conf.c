@@ -44,6 +44,8 @@ static const struct option options[] = {
 	  .sentence = "Days that removed versions stay in the trash; 0 is no time at all." },
 	{ .name = MEMBER(reference_hash_mb), .kind = NUMBER, .initial = "1024", .max = 1u << 30,
 	  .sentence = "Files outside that links lead to are hashed up to this, in MiB; 0: none." },
+	{ .name = MEMBER(scrub_mb), .kind = NUMBER, .initial = "10", .max = 100000,
+	  .sentence = "Large files are read in the background, MiB a second, to find damage; 0: no." },
 	{ .name = MEMBER(lineage_mb), .kind = NUMBER, .initial = "256", .max = 65536,
 	  .sentence = "Memory for the lineage graph, in MiB; a larger one is walked on disk." },
 	{ .name = MEMBER(lineage_nodes), .kind = NUMBER, .initial = "1000000", .min = 100,

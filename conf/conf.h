@@ -21,6 +21,7 @@ struct conf {
 	unsigned trash_days;     /* removed versions are purged after this age, days */
 	unsigned keep_drafts_days; /* drafts of failed and crashed runs go after this age, days */
 	unsigned reference_hash_mb; /* files that links lead to are hashed up to this, MiB; 0: none */
+	unsigned scrub_mb; /* of large files read a second to see whether they are whole; 0: none */
 	unsigned lineage_mb;	   /* memory for the lineage graph, MiB */
 	unsigned lineage_nodes;	   /* of a closure, at most */
 	unsigned document_nodes;   /* of a document, at most */

@@ -1,5 +1,6 @@
 #include "artifact.h"
 
+#include "damage.h"
 #include "event.h"
 #include "log.h"
 #include "text.h"
@@ -525,6 +526,28 @@ int reference_resolve(struct store *store, const struct reference *ref, struct v
 	return 0;
 }
 
+/*
+ * Small ones are read whole anyway, so they are compared with their digest. -EBADMSG: it is bad,
+ * which has been told.
+ */
+static int open_verified(struct store *store, const struct blob_id *id, uint64_t size,
+			 struct blob **ret)
+{
+	AUTO(blob_releasep) struct blob *blob = NULL;
+	int err = blob_open(store->blobs, id, size, &blob);
+
+	if (err == 0 && size <= BLOB_PACK_MAX) {
+		err = damage_verify_small(blob, &id->digest);
+		if (err == -EIO)
+			damage_tell(store, id, "other bytes are there");
+	} else if (err == -ENOENT || err == -EIO) {
+		damage_tell(store, id, "they are not there");
+	}
+	if (err == 0)
+		*ret = steal(blob);
+	return err == -ENOENT || err == -EIO ? -EBADMSG : err;
+}
+
 int artifact_open_blob(struct store *store, const struct digest *digest, struct blob **ret)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
@@ -534,11 +557,16 @@ int artifact_open_blob(struct store *store, const struct digest *digest, struct 
 
 	if (err == 0)
 		err = decode_blob_row(buf_slice(&b), &row);
+	/* Which has been told. */
+	if (err == 0 && damage_is(store, digest))
+		return -EIO;
 	if (err == 0)
-		err = blob_open(store->blobs, &(struct blob_id){ *digest, row.generation },
-				row.size, ret);
+		err = open_verified(store, &(struct blob_id){ *digest, row.generation }, row.size,
+				    ret);
 	if (err == -EMFILE || err == -ENFILE || err == 0)
 		return err;
+	if (err == -EBADMSG)
+		return -EIO;
 	digest_to_hex(digest, hex);
 	log_errno(err, "the bytes %s of a version cannot be opened", hex);
 	return -EIO;

@@ -1,5 +1,6 @@
 #include "batch.h"
 
+#include "damage.h"
 #include "reap.h"
 
 /* Where the blob is in the table of this batch, or would be. */
@@ -198,20 +199,44 @@ static int put_bytes(struct batch *batch)
 	return n ? blob_put_packed(batch->store->blobs, items, n) : 0;
 }
 
+/*
+ * There is such a blob. If it is damaged ours takes its place: 1. Else another log put the same
+ * bytes first, and ours go.
+ */
+static int meet_blob(struct kv_txn *txn, struct batch *batch, const struct staged_blob *b,
+		     struct slice there)
+{
+	struct blob_id old = { .digest = b->id.digest };
+	struct blob_row row;
+	int err = decode_blob_row(there, &row);
+
+	if (err < 0)
+		return err;
+	batch->twins = true;
+	old.generation = row.generation;
+	err = damage_replace(txn, batch->store, &old, row.size);
+	if (err <= 0)
+		return err < 0 ? err : reap_doom_bytes(txn, &b->id, b->size);
+	batch->healed = true;
+	err = reap_doom_bytes(txn, &old, row.size);
+	return err < 0 ? err : 1;
+}
+
 static int blob_row_body(struct kv_txn *txn, struct batch *batch, struct staged_blob *b)
 {
 	AUTO(buf_release) struct buf row = BUF_INIT;
 	struct blob_row fresh = { .size = b->size, .generation = b->id.generation };
-	int there = kv_has(txn, KV_META, KEY(blob(&b->id.digest)));
+	int there = kv_get(txn, KV_META, KEY(blob(&b->id.digest)), &row);
 
-	if (there < 0)
+	if (there < 0 && there != -ENOENT)
 		return there;
-	b->fresh = !there;
-	/* Another log put the same bytes first: ours go. */
-	if (there) {
-		batch->twins = true;
-		return reap_doom_bytes(txn, &b->id, b->size);
+	b->fresh = there < 0;
+	if (there == 0) {
+		there = meet_blob(txn, batch, b, buf_slice(&row));
+		if (there <= 0)
+			return there;
 	}
+	buf_reset(&row);
 	encode_blob_row(&row, &fresh);
 	return kv_put(txn, KV_META, KEY(blob(&b->id.digest)), buf_slice(&row));
 }
@@ -321,7 +346,7 @@ static int rows_body(struct kv_txn *txn, void *arg)
 	struct batch *batch = arg;
 	int err = 0;
 
-	batch->twins = false;
+	batch->twins = batch->healed = false;
 	for (size_t i = 0; err == 0 && i < batch->blob_count; i++)
 		err = blob_row_body(txn, batch, &batch->blobs[i]);
 	for (size_t i = 0; err == 0 && i < batch->page_count; i++)
@@ -341,5 +366,7 @@ int batch_put(struct batch *batch)
 		err = put_bytes(batch);
 	if (err == 0)
 		err = kv_update(kv, KV_ORDERED, rows_body, batch);
+	if (err == 0 && batch->healed)
+		damage_load(batch->store);
 	return err == -ESTALE ? -EAGAIN : err;
 }

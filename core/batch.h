@@ -45,6 +45,7 @@ struct batch {
 	struct staged_page pages[BATCH_PAGES];
 	size_t blob_count, page_count, large_count;
 	uint16_t slots[BATCH_SLOTS]; /* of blobs by digest: place + 1; 0: free */
+	bool healed; /* when it was put: some of it took the place of damaged bytes */
 	bool twins; /* when it was put: others put some of the same bytes first; ours are doomed */
 };
 

@@ -1,5 +1,6 @@
 #include "borrow.h"
 
+#include "damage.h"
 #include "artifact.h"
 #include "directory.h"
 #include "log.h"
@@ -133,7 +134,13 @@ static int fill(struct store *store, const struct borrowing *b, int fd)
 	int err = blob_of(store, &b->digest, &id, &size);
 
 	if (err == 0)
-		err = blob_open(store->blobs, &id, size, &blob);
+		err = damage_is(store, &b->digest) ? -EIO :
+						     blob_open(store->blobs, &id, size, &blob);
+	if (err == 0 && size <= BLOB_PACK_MAX) {
+		err = damage_verify_small(blob, &b->digest);
+		if (err == -EIO)
+			damage_tell(store, &id, "other bytes are there");
+	}
 	if (err < 0)
 		return err;
 	if (size <= BLOB_PACK_MAX)
@@ -161,12 +168,26 @@ int borrow_make(struct store *store, const struct borrowing *b, int directory, c
 	return linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }
 
+bool borrow_is_kept(struct store *store, const struct blob_id *id)
+{
+	struct blob_id now;
+	uint64_t size;
+
+	return blob_of(store, &id->digest, &now, &size) == 0 && !damage_is(store, &id->digest);
+}
+
 int borrow_open(struct store *store, const struct blob_id *id, uint64_t size)
 {
 	AUTO(blob_releasep) struct blob *blob = NULL;
 	char hex[DIGEST_HEX_SIZE + 1];
-	int fd, err = blob_open(store->blobs, id, size, &blob);
+	struct blob_id now;
+	uint64_t has;
+	/* A good copy may have taken the place of a damaged one: another generation. */
+	int fd, err = blob_of(store, &id->digest, &now, &has);
 
+	if (err == 0)
+		err = damage_is(store, &id->digest) || has != size ? -EIO :
+		      blob_open(store->blobs, &now, size, &blob);
 	if (err == 0) {
 		fd = fcntl(blob_fd(blob), F_DUPFD_CLOEXEC, 0);
 		return fd < 0 ? -errno : fd;

@@ -39,6 +39,8 @@ int borrow_keep(struct store *store, uint32_t run, uint32_t version);
  * ones borrow them; borrow_keep() comes before. -EEXIST; -EXDEV: files cannot borrow here, copy.
  */
 int borrow_make(struct store *store, const struct borrowing *b, int directory, const char *name);
+/* Are the bytes there, and good? */
+bool borrow_is_kept(struct store *store, const struct blob_id *id);
 /*
  * The blob's file, to read a borrowed one by: a descriptor, owned by the caller. -EIO: it is gone,
  * which is logged.

@@ -91,6 +91,7 @@ static const struct phase {
 	ROWS('E', "the audit log", check_event),
 	ROWS('L', "the audit log", check_line, .end = check_journal_head),
 	/* Rows of bytes that are there come before those that look for them. */
+	ROWS('!', "bytes", check_damaged),
 	{ .name = "bytes", .all = check_bytes },
 	ROWS('t', "pages", check_page_digest),
 	ROWS('T', "pages", check_page),

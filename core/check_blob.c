@@ -3,6 +3,7 @@
  */
 #include "check_private.h"
 
+#include "damage.h"
 #include "draft.h"
 #include "log.h"
 #include "page.h"
@@ -45,6 +46,22 @@ static int open_current(struct check *c, const struct blob_id *id, uint64_t size
 	return err == -ENOENT && !is_current(c, id) ? 1 : err;
 }
 
+/*
+ * Also where nothing is repaired: what is bad is not served from now on. Only the tests' check just
+ * looks.
+ */
+static void tell_damage(struct check *c, const struct blob_id *id, const char *why)
+{
+	if (!c->options->at_rest)
+		damage_tell(c->store, id, why);
+}
+
+static void tell_good(struct check *c, const struct blob_id *id)
+{
+	if (!c->options->at_rest)
+		damage_heal(c->store, id);
+}
+
 void check_blob(struct check *c, struct slice key, struct slice value)
 {
 	AUTO(blob_releasep) struct blob *blob = NULL;
@@ -64,10 +81,12 @@ void check_blob(struct check *c, struct slice key, struct slice value)
 		check_wrong(c, "blob-unreferenced", "nobody refers to the bytes %s",
 			    HEX(&id.digest));
 	err = open_current(c, &id, row.size, &blob);
-	if (err < 0)
+	if (err < 0) {
 		check_wrong(c, "blob-missing", "the bytes %s are not there, or are not %llu",
 			    HEX(&id.digest), U(row.size));
-	else if (err == 0 && is_unmarked(blob, &id) && is_current(c, &id))
+		tell_damage(c, &id, "they are not there");
+	}
+	if (err == 0 && is_unmarked(blob, &id) && is_current(c, &id))
 		check_wrong(c, "blob-unmarked", "the file of %s has another name, and no mark",
 			    HEX(&id.digest));
 }
@@ -120,6 +139,28 @@ void mend_blob(struct check *c, struct slice key, struct slice value)
 	else if (!strcmp(last->name, "blob-unmarked") &&
 		 blob_open(c->store->blobs, &id, row.size, &blob) == 0)
 		check_done(c, draft_mark_shared(blob_fd(blob), &id), CHECK_REPAIRED);
+}
+
+/*
+ * It was found to be bad, and is not read. Whether it still is only reading it can tell, which is
+ * done later, if at all.
+ */
+void check_damaged(struct check *c, struct slice key, struct slice value)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct digest digest;
+	struct blob_row row;
+	uint64_t generation;
+
+	if (key_digest_at(key, 1, &digest) == 0 && decode_u64(value, &generation) == 0 &&
+	    check_get(c, KEY(blob(&digest)), &b) && decode_blob_row(buf_slice(&b), &row) == 0 &&
+	    row.generation == generation) {
+		if (!c->options->deep)
+			check_wrong(c, "blob-damaged", "the bytes %s are known to be damaged",
+				    HEX(&digest));
+	} else if (check_wrong(c, "damage-lost", "bytes that are not there are said to be damaged")) {
+		check_set_aside(c, key);
+	}
 }
 
 /* Is a file of these bytes in the page? */
@@ -381,11 +422,15 @@ static int tell(struct hashing *h)
 		if (one->err == -EINTR)
 			return -EINTR;
 		c->cursor->bytes += one->size;
+		if (one->err == 0)
+			tell_good(c, &one->id);
 		/* That it is missing is told of its row. */
-		if (one->err < 0 && one->err != -ENOENT && is_current(c, &one->id))
+		if (one->err < 0 && one->err != -ENOENT && is_current(c, &one->id)) {
+			tell_damage(c, &one->id, "other bytes are there");
 			check_wrong(c, "blob-bytes", "the bytes %s are damaged%s",
 				    HEX(&one->id.digest),
 				    one->err == -EBADMSG ? "" : ": they cannot be read");
+		}
 	}
 	h->count = 0;
 	h->bytes = 0;

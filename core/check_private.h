@@ -85,7 +85,7 @@ check_row check_page, check_page_kept, check_page_digest, check_page_ref, check_
 bool check_page_is_lost(struct check *c, uint64_t page);
 bool check_root_page(struct check *c, uint64_t page, const struct digest *digest);
 /* check_blob.c; mend_blob: what cannot be done in a transaction */
-check_row check_blob, check_blob_ref, mend_blob;
+check_row check_blob, check_blob_ref, check_damaged, mend_blob;
 int check_bytes(struct check *c);
 int check_hashes(struct check *c, int64_t until);
 /* check_intent.c */

@@ -58,6 +58,7 @@
  *   L <end:8>                 a line of the journal that ends before this offset (core/journal.h)
  *                             where it ends is struct journal_head, in M journal
  *
+ *   ! <digest>                -> generation of a blob that is damaged  (core/damage.h)
  *   Z <key>                   a row of this key that a repair set aside (core/check.h)
  *
  *   <digest><generation:8>    the bytes of a small blob              KV_PACK (blob_dir.c)
@@ -144,6 +145,7 @@ struct key key_blob_ref(const struct digest *digest, uint64_t page);
 struct key key_borrowed(uint32_t run, uint64_t page);
 struct key key_intent(uint64_t intent);
 struct key key_intent_part(uint64_t intent, uint32_t part);
+struct key key_damaged(const struct digest *digest);
 struct key key_doomed_page(uint64_t page);
 struct key key_doomed_blob(const struct digest *digest);
 struct key key_removed_blob(const struct blob_id *id);

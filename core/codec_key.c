@@ -414,6 +414,11 @@ struct key key_intent_part(uint64_t intent, uint32_t part)
 	return k;
 }
 
+struct key key_damaged(const struct digest *digest)
+{
+	return key_digest('!', digest);
+}
+
 struct key key_doomed_page(uint64_t page)
 {
 	return key_wide('x', page);

@@ -1,4 +1,6 @@
+#include "damage.h"
 #include "document_private.h"
+#include "scrub.h"
 
 #include "alias.h"
 #include "journal.h"
@@ -150,6 +152,8 @@ int document_version(struct store *store, const struct version *v, struct buf *r
 	json_object_set_new(root, "consumers", runs_of(store, EDGE_VERSION_USED_BY, v->id));
 	json_object_set_new(root, "unseen_opens", json_number(unseen));
 	err = json_add_references(store, v->id, root);
+	if (err == 0)
+		err = json_add_damage(store, v, root);
 	json_finish(root, ret);
 	return err;
 }
@@ -173,6 +177,19 @@ static json_t *events_of(struct store *store)
 	if (head.broken)
 		json_object_set_new(events, "broken_since", json_number(head.broken));
 	return events;
+}
+
+static json_t *scrub_of(struct store *store)
+{
+	json_t *scrub = json_object();
+	struct scrub_state state = { 0 };
+
+	scrub_state(store, &state);
+	json_object_set_new(scrub, "bytes_a_second", json_number(store->options.scrub_bytes));
+	json_object_set_new(scrub, "round_started_at", json_time(state.started));
+	json_object_set_new(scrub, "round_ended_at", json_time(state.ended));
+	json_object_set_new(scrub, "round_bytes", json_number(state.bytes));
+	return scrub;
 }
 
 int document_status(struct store *store, struct buf *ret)
@@ -202,6 +219,8 @@ int document_status(struct store *store, struct buf *ret)
 	lineage_stats(store, add_stat, graph);
 	json_object_set_new(root, "lineage_graph", graph);
 	json_object_set_new(root, "events", events_of(store));
+	json_object_set_new(root, "damaged_blobs", json_number(damage_count(store)));
+	json_object_set_new(root, "scrub", scrub_of(store));
 	json_finish(root, ret);
 	return 0;
 }

@@ -32,6 +32,8 @@ json_t *json_roles(struct store *store, uint32_t run, uint32_t version);
 /* The names that people gave a version: its aliases, `latest` first; its tags. */
 json_t *json_aliases(struct store *store, const struct collection *c, const struct version *v);
 json_t *json_tags(struct store *store, uint32_t version);
+/* What of it is damaged, if anything is (document_damage.c). */
+int json_add_damage(struct store *store, const struct version *v, json_t *root);
 /* The references of a version, if it has any, as members of its document. */
 int json_add_references(struct store *store, uint32_t version, json_t *root);
 /*

@@ -23,6 +23,8 @@ static const char *const names[EVENT_KINDS] = {
 	[EVENT_REMOVED] = "removed",
 	[EVENT_RESTORED] = "restored",
 	[EVENT_PURGED] = "purged",
+	[EVENT_DAMAGED] = "damaged",
+	[EVENT_HEALED] = "healed",
 };
 
 static _Thread_local struct actor current;

@@ -31,6 +31,8 @@ enum event_kind {
 	EVENT_REMOVED,
 	EVENT_RESTORED,
 	EVENT_PURGED,	     /* digest */
+	EVENT_DAMAGED,	     /* digest, size, reason: bytes that are bad (core/damage.h) */
+	EVENT_HEALED,	     /* digest, size */
 	EVENT_KINDS
 };
 

@@ -1,6 +1,7 @@
 #include "look.h"
 
 #include "borrow.h"
+#include "damage.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -39,6 +40,9 @@ static bool find_known(const struct looker *l, const struct stat *st, struct dig
 	if (!k || k->size != (uint64_t)st->st_size || !same_time(k->mtime, st->st_mtim) ||
 	    !same_time(k->ctime, st->st_ctim) || draft_was_touched(l->scan->top, st->st_ino, 0))
 		return false;
+	/* It may be the good copy of what is damaged. */
+	if (damage_is(l->scan->store, &k->digest))
+		return false;
 	*ret = k->digest;
 	return true;
 }
@@ -74,8 +78,8 @@ static int is_borrowed(const struct looker *l, struct look *look)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", look->directory, look->name);
 	if (!borrow_path_is(path, &look->st, &id))
 		return 0;
-	if (!stage_is_present(l->scan->stage, &id))
-		return refuse(look, -EIO, "what it is a link to is gone");
+	if (!borrow_is_kept(l->scan->store, &id))
+		return refuse(look, -EIO, "what it is a link to is gone, or damaged");
 	look->digest = id.digest;
 	return 1;
 }

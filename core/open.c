@@ -6,6 +6,7 @@
 #include "codec.h"
 #include "console.h"
 #include "directory.h"
+#include "damage.h"
 #include "draft.h"
 #include "holders.h"
 #include "journal.h"
@@ -16,6 +17,7 @@
 #include "reap.h"
 #include "removal.h"
 #include "run.h"
+#include "scrub.h"
 #include "stage.h"
 #include "store.h"
 #include "watch.h"
@@ -256,10 +258,14 @@ int store_open_with(struct kv *kv, struct blob_store *blobs, int root,
 	if (err == 0)
 		err = learn_id(store);
 	if (err == 0)
+		err = damage_load(store);
+	if (err == 0)
 		err = start_watching(store);
 	if (err == 0)
 		err = -pthread_create(&store->janitor, NULL, janitor, store);
 	store->janitor_started = err == 0;
+	if (err == 0 && !options->idle)
+		err = scrub_start(store, &store->scrub);
 	if (err < 0) {
 		store_close(store);
 		return err;
@@ -274,6 +280,7 @@ void store_close(struct store *store)
 {
 	if (!store)
 		return;
+	scrub_stop(store->scrub);
 	watch_stop(store->watch);
 	observer_stop(store->observer);
 	callers_free(store->callers);

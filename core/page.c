@@ -93,7 +93,7 @@ int page_next_child(struct page_reader *r, struct page_child *ret)
 struct level {
 	struct buf body;
 	struct buf first;
-	struct hasher *hasher;
+	struct buf hashed; /* what its digest is of */
 	uint64_t entries; /* in this page */
 	uint64_t below;	  /* directory entries below this page */
 	uint64_t nodes;
@@ -125,7 +125,7 @@ void page_builder_free(struct page_builder *b)
 		buf_release(&b->levels[i].body);
 		buf_release(&b->levels[i].first);
 		buf_release(&b->levels[i].last_first);
-		hasher_free(b->levels[i].hasher);
+		buf_release(&b->levels[i].hashed);
 	}
 	free(b);
 }
@@ -144,27 +144,27 @@ static bool cuts_after(struct slice name, unsigned level)
 	return (h & CUT_MASK) == CUT_MASK;
 }
 
-static void hash_begin(struct hasher *h, unsigned level)
+/* What the digest of a page is of: a header, and a piece for each entry or child. */
+static void add_header(struct buf *b, unsigned level)
 {
 	char header[] = "lineagefs page 1 level 0\n";
 
 	header[sizeof(header) - 3] = (char)('0' + level);
-	hasher_start(h);
-	hasher_add(h, header, sizeof(header) - 1);
+	buf_add(b, header, sizeof(header) - 1);
 }
 
-static void hash_one(struct hasher *h, char type, struct slice name, const struct digest *digest)
+static void add_piece(struct buf *b, char type, struct slice name, const struct digest *digest)
 {
-	hasher_add(h, &type, 1);
-	hasher_add(h, name.data, name.len);
-	hasher_add(h, "", 1);
-	hasher_add(h, digest->bytes, DIGEST_SIZE);
+	buf_add_char(b, type);
+	buf_add_slice(b, name);
+	buf_add(b, "", 1);
+	put_digest(b, digest);
 }
 
 /* Of a page that has nothing in it. */
-static void hash_nothing(struct hasher *h)
+static void add_nothing(struct buf *b)
 {
-	hash_one(h, '.', slice("", 0), &(struct digest){ { 0 } });
+	add_piece(b, '.', slice("", 0), &(struct digest){ { 0 } });
 }
 
 static char type_of(const struct page_entry *e)
@@ -181,16 +181,16 @@ static char type_of(const struct page_entry *e)
 static void hash_item(struct level *l, unsigned level, char type, struct slice name,
 		      const struct digest *digest)
 {
-	if (!l->hasher)
-		l->hasher = hasher_new();
-	if (l->entries == 0)
-		hash_begin(l->hasher, level);
-	hash_one(l->hasher, type, name, digest);
+	if (l->entries == 0) {
+		buf_reset(&l->hashed);
+		add_header(&l->hashed, level);
+	}
+	add_piece(&l->hashed, type, name, digest);
 }
 
 int page_verify(struct slice record)
 {
-	AUTO(hasher_freep) struct hasher *h = hasher_new();
+	AUTO(buf_release) struct buf b = BUF_INIT;
 	struct page_reader r;
 	struct page_entry e;
 	struct page_child child;
@@ -199,16 +199,17 @@ int page_verify(struct slice record)
 
 	if (more < 0)
 		return more;
-	hash_begin(h, r.level);
+	buf_reserve(&b, record.len + 64);
+	add_header(&b, r.level);
 	if (r.left == 0)
-		hash_nothing(h);
+		add_nothing(&b);
 	while ((more = r.level ? page_next_child(&r, &child) : page_next_entry(&r, &e)) > 0) {
 		if (r.level)
-			hash_one(h, 'p', child.first, &child.digest);
+			add_piece(&b, 'p', child.first, &child.digest);
 		else
-			hash_one(h, type_of(&e), e.name, &e.digest);
+			add_piece(&b, type_of(&e), e.name, &e.digest);
 	}
-	hasher_end(h, &digest);
+	digest_of(buf_slice(&b), &digest);
 	return more == 0 && memcmp(record.data, digest.bytes, DIGEST_SIZE) == 0 ? 0 : -EIO;
 }
 
@@ -228,12 +229,11 @@ static int cut(struct page_builder *b, unsigned level)
 	put_u64(&record, l->entries);
 	buf_add_slice(&record, buf_slice(&l->body));
 	if (l->entries == 0) {
-		if (!l->hasher)
-			l->hasher = hasher_new();
-		hash_begin(l->hasher, level);
-		hash_nothing(l->hasher);
+		buf_reset(&l->hashed);
+		add_header(&l->hashed, level);
+		add_nothing(&l->hashed);
 	}
-	hasher_end(l->hasher, &built.digest);
+	digest_of(buf_slice(&l->hashed), &built.digest);
 	built.bytes = buf_slice(&record);
 	err = b->sink(b->arg, &built, &done.page);
 	if (err < 0)

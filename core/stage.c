@@ -1,6 +1,7 @@
 #include "stage.h"
 
 #include "batch.h"
+#include "damage.h"
 #include "log.h"
 #include "reap.h"
 
@@ -87,7 +88,9 @@ static int is_present(struct stage *s, const struct digest *digest)
 	    (s->putting && batch_has_blob(s->putting, digest)))
 		return 1;
 	err = look_up(s, KEY(blob(digest)), &b);
-	return err == -ENOENT ? 0 : err < 0 ? err : 1;
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	return !damage_is(s->store, digest);
 }
 
 bool stage_is_present(struct stage *s, const struct blob_id *id)
@@ -96,7 +99,8 @@ bool stage_is_present(struct stage *s, const struct blob_id *id)
 	struct blob_row row;
 
 	return kv_get_one(s->store->kv, KV_META, KEY(blob(&id->digest)), &b) == 0 &&
-	       decode_blob_row(buf_slice(&b), &row) == 0 && row.generation == id->generation;
+	       decode_blob_row(buf_slice(&b), &row) == 0 && row.generation == id->generation &&
+	       !damage_is(s->store, &id->digest);
 }
 
 /* Waits until the thread is done with its batch. */

@@ -40,6 +40,7 @@ struct store_options {
 	size_t lineage_nodes;	      /* of a closure, at most */
 	size_t document_nodes;	      /* of a document of the graph, at most */
 	uint64_t reference_hash_bytes; /* files that links lead to are hashed up to this size */
+	uint64_t scrub_bytes; /* of large blobs read a second, to see whether they are whole; 0: none */
 	unsigned journal_ms; /* so often the journal looks for events; 0: only when it is asked */
 };
 
@@ -51,6 +52,7 @@ struct lineage;
 struct journal;
 struct version;
 struct holders_cache;
+struct scrub;
 
 struct store {
 	struct kv *kv;
@@ -78,6 +80,8 @@ struct store {
 	struct lineage *lineage;   /* core/lineage.h */
 	struct journal *journal;   /* core/journal.h */
 	struct holders_cache *holders; /* core/holders.h */
+	struct scrub *scrub;	   /* core/scrub.h */
+	atomic_uint_fast64_t damaged; /* blobs that are known to be bad (core/damage.h) */
 	atomic_bool events_put;	   /* since the journal looked (core/event.h) */
 
 	/* Runs whose edges changed since somebody asked (core/edge.h). */

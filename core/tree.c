@@ -10,10 +10,19 @@ void tree_entry_release(struct tree_entry *e)
 	e->target = NULL;
 }
 
-static int page_read(struct kv *kv, uint64_t page, struct buf *ret, struct page_reader *ret_reader)
+/*
+ * The bytes are compared with their digest, and that with what the page above says it is (NULL:
+ * there is none).
+ */
+static int page_read(struct kv *kv, uint64_t page, const struct digest *digest, struct buf *ret,
+		     struct page_reader *ret_reader)
 {
 	int err = kv_get_one(kv, KV_META, KEY(page(page)), ret);
 
+	if (err == 0)
+		err = page_verify(buf_slice(ret));
+	if (err == 0 && digest && memcmp(ret->data, digest->bytes, DIGEST_SIZE) != 0)
+		err = -EIO;
 	if (err == 0)
 		err = page_reader_of_record(ret_reader, buf_slice(ret));
 	if (err < 0) {
@@ -31,7 +40,7 @@ static int nested_too_deep(uint64_t page)
 
 /* The child that has the name if any has, and the nodes before it. */
 static int child_for(struct page_reader *r, struct slice name, uint64_t *ret_page,
-		     uint64_t *ret_before)
+		     struct digest *ret_digest, uint64_t *ret_before)
 {
 	struct page_child child;
 	uint64_t page = 0, before = 0, sum = 0;
@@ -41,6 +50,7 @@ static int child_for(struct page_reader *r, struct slice name, uint64_t *ret_pag
 		if (page && slice_compare(child.first, name) > 0)
 			break;
 		page = child.page;
+		*ret_digest = child.digest;
 		before = sum;
 		sum += child.nodes;
 	}
@@ -56,18 +66,19 @@ int tree_find(struct kv *kv, uint64_t page, struct slice name, struct tree_entry
 	AUTO(buf_release) struct buf bytes = BUF_INIT;
 	struct page_reader reader;
 	struct page_entry e;
+	struct digest digest;
 	uint64_t number = 1;
 	int err;
 
 	for (unsigned depth = 1;; depth++) {
-		err = page_read(kv, page, &bytes, &reader);
+		err = page_read(kv, page, depth > 1 ? &digest : NULL, &bytes, &reader);
 		if (err == 0 && reader.level > 0 && depth == DEPTH_MAX)
 			err = nested_too_deep(page);
 		if (err < 0)
 			return err;
 		if (reader.level == 0)
 			break;
-		err = child_for(&reader, name, &page, &number);
+		err = child_for(&reader, name, &page, &digest, &number);
 		if (err < 0)
 			return err;
 	}
@@ -126,13 +137,13 @@ struct tree_cursor {
 	struct page_entry entry;
 };
 
-static int push(struct tree_cursor *c, uint64_t page)
+static int push(struct tree_cursor *c, uint64_t page, const struct digest *digest)
 {
 	int err;
 
 	if (c->depth == DEPTH_MAX)
 		return nested_too_deep(page);
-	err = page_read(c->kv, page, &c->pages[c->depth], &c->readers[c->depth]);
+	err = page_read(c->kv, page, digest, &c->pages[c->depth], &c->readers[c->depth]);
 	if (err == 0)
 		c->depth++;
 	return err;
@@ -154,7 +165,7 @@ static int advance(struct tree_cursor *c)
 		} else if (top->level == 0) {
 			return 1;
 		} else {
-			int err = push(c, child.page);
+			int err = push(c, child.page, &child.digest);
 
 			if (err < 0)
 				return err;
@@ -173,17 +184,19 @@ static int seek(struct tree_cursor *c, struct slice after)
 		struct page_reader ahead = *top;
 		uint64_t page = 0;
 		struct page_child child;
+		struct digest digest;
 
 		/* Leave the reader right behind the child to descend into. */
 		while ((more = page_next_child(&ahead, &child)) > 0) {
 			if (page && slice_compare(child.first, after) > 0)
 				break;
 			page = child.page;
+			digest = child.digest;
 			*top = ahead;
 		}
 		if (more < 0 || !page)
 			return -EIO;
-		more = push(c, page);
+		more = push(c, page, &digest);
 		if (more < 0)
 			return more;
 	}
@@ -202,15 +215,16 @@ static int count_before(struct kv *kv, uint64_t page, struct slice after, uint64
 {
 	AUTO(buf_release) struct buf bytes = BUF_INIT;
 	struct page_reader reader;
+	struct digest digest;
 	int err;
 
 	for (unsigned depth = 1;; depth++) {
-		err = page_read(kv, page, &bytes, &reader);
+		err = page_read(kv, page, depth > 1 ? &digest : NULL, &bytes, &reader);
 		if (err == 0 && reader.level > 0 && depth == DEPTH_MAX)
 			err = nested_too_deep(page);
 		if (err < 0 || reader.level == 0)
 			return err;
-		err = child_for(&reader, after, &page, ret);
+		err = child_for(&reader, after, &page, &digest, ret);
 		if (err < 0)
 			return err;
 	}
@@ -223,7 +237,7 @@ int tree_cursor_open(struct kv *kv, uint64_t page, struct slice after, struct tr
 
 	c->kv = kv;
 	c->number = 1;
-	err = push(c, page);
+	err = push(c, page, NULL);
 	if (err == 0 && after.len > 0)
 		err = count_before(kv, page, after, &c->number);
 	if (err == 0 && after.len > 0)

@@ -20,6 +20,7 @@ struct store_options store_conf_options(const struct conf *conf)
 		.keep_drafts_seconds = (uint64_t)conf->keep_drafts_days * 86400,
 		.trash_seconds = (uint64_t)conf->trash_days * 86400,
 		.reference_hash_bytes = (uint64_t)conf->reference_hash_mb << 20,
+		.scrub_bytes = (uint64_t)conf->scrub_mb << 20,
 		.lineage_bytes = (size_t)conf->lineage_mb << 20,
 		.lineage_nodes = conf->lineage_nodes,
 		.document_nodes = conf->document_nodes,

@@ -82,6 +82,75 @@ test_bytes() {
 		"(False, 1, 'blob-bytes')"
 }
 
+# A bad file is EIO, from the moment when that is known, and the rest stays readable; who logs the
+# same bytes again heals it.
+bad_file() { # OPTIONS of the mount
+	local blob files
+	ALLOWED_LOG='are damaged'
+	start_mount "$@"
+	log_some first
+	files=$MNT/artifacts/m/v0/files
+	cp "$files/large" "$files/small" "$T"
+	blob=$(blob_of "$T/large")
+	stop_mount
+	printf x | dd of="$blob" bs=1 seek=150000 conv=notrunc status=none
+	start_mount "$@"
+	eq "nothing known" "$(json "$MNT/_status.json" 'd["damaged_blobs"]')" 0
+	fsck_gives 4 --deep "$MNT"
+	grep -q '^found: blob-bytes: ' "$T/fsck" || fail "$(cat "$T/fsck")"
+	expect_errno EIO open-read "$files/large"
+	same "$files/small" "$T/small"
+	eq "status" "$(json "$MNT/_status.json" 'd["damaged_blobs"]')" 1
+	eq "info" "$(json "$MNT/artifacts/m/v0/info.json" 'd["damaged"]')" \
+		"{'files': 1, 'paths': ['large']}"
+	grep -q "$(sha256sum <"$T/large" | cut -d' ' -f1)  large" "$MNT/artifacts/m/v0/SHA256SUMS" ||
+		fail "SHA256SUMS has lost the true digest"
+	fsck_gives 4 "$MNT"
+	grep -q '^found: blob-damaged: ' "$T/fsck" || fail "$(cat "$T/fsck")"
+	remount "$@"
+	expect_errno EIO open-read "$files/large"
+	new_run again
+	mkdir "$OUT/m"
+	cp "$T/large" "$T/small" "$OUT/m"
+	log_now again m
+	same "$files/large" "$T/large"
+	eq "versions" "$(versions m)" v0
+	eq "info" "$(json "$MNT/artifacts/m/v0/info.json" 'd.get("damaged")')" None
+	wait_until grep -q '"event":"healed"' "$MNT/events.ndjson" || fail "no event"
+	grep -q '"event":"damaged"' "$MNT/events.ndjson" || fail "no event of the damage"
+	"$LINEAGEFS" audit -m "$MNT" >"$T/audit" || fail "$(cat "$T/audit")"
+	fsck_gives 0 --deep "$MNT"
+	wait_until test ! -e "$blob" || fail "the bad bytes are still there"
+	stop_mount
+	fsck_gives 0 --deep "$STORE"
+}
+
+test_bad_file() {
+	bad_file
+}
+
+test_bad_file_without_passthrough() {
+	bad_file -o passthrough=no
+}
+
+# The background finds it by itself.
+test_scrub() {
+	local blob
+	ALLOWED_LOG='are damaged'
+	start_mount -o scrub_mb=0
+	log_some first
+	blob=$(blob_of "$MNT/artifacts/m/v0/files/large")
+	stop_mount
+	printf x | dd of="$blob" bs=1 seek=150000 conv=notrunc status=none
+	start_mount -o scrub_mb=0
+	eq "off" "$(json "$MNT/_status.json" 'd["scrub"]["bytes_a_second"], d["scrub"]["round_started_at"]')" \
+		"(0, None)"
+	remount -o scrub_mb=100
+	wait_until eval '[ "$(json "$MNT/_status.json" "d[\"damaged_blobs\"]")" = 1 ]' ||
+		fail "the scrub has not found it"
+	expect_errno EIO open-read "$MNT/artifacts/m/v0/files/large"
+}
+
 # While others log, a store is right at every moment.
 test_beside_logging() {
 	local i
