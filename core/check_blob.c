@@ -158,7 +158,7 @@ void check_damaged(struct check *c, struct slice key, struct slice value)
 		if (!c->options->deep)
 			check_wrong(c, "blob-damaged", "the bytes %s are known to be damaged",
 				    HEX(&digest));
-	} else if (check_wrong(c, "damage-lost", "bytes that are not there are said to be damaged")) {
+	} else if (check_wrong(c, "damage-lost", "bytes that are gone are said to be damaged")) {
 		check_set_aside(c, key);
 	}
 }
