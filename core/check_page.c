@@ -52,11 +52,15 @@ static bool sum_page(struct check *c, uint64_t page, struct page_sum *ret)
 	}
 }
 
-bool check_root_page(struct check *c, uint64_t page, const struct digest *digest)
+bool check_root_page(struct check *c, uint64_t page, const struct digest *digest,
+		     uint64_t *ret_nodes)
 {
 	AUTO(page_sum_release) struct page_sum sum = { .first = BUF_INIT };
 
-	return sum_page(c, page, &sum) && digest_equal(&sum.digest, digest);
+	if (!sum_page(c, page, &sum) || !digest_equal(&sum.digest, digest))
+		return false;
+	*ret_nodes = sum.nodes;
+	return true;
 }
 
 static void refer(struct check *c, uint64_t page, enum referrer kind, uint64_t from)

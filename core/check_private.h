@@ -83,7 +83,9 @@ check_row check_tagged, check_of_type, check_of_job;
 /* check_page.c */
 check_row check_page, check_page_kept, check_page_digest, check_page_ref, check_borrowed;
 bool check_page_is_lost(struct check *c, uint64_t page);
-bool check_root_page(struct check *c, uint64_t page, const struct digest *digest);
+/* Is it there, and of this digest? Its nodes then. */
+bool check_root_page(struct check *c, uint64_t page, const struct digest *digest,
+		     uint64_t *ret_nodes);
 /* check_blob.c; mend_blob: what cannot be done in a transaction */
 check_row check_blob, check_blob_ref, check_damaged, mend_blob;
 int check_bytes(struct check *c);

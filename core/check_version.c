@@ -105,7 +105,10 @@ static int add_up(void *arg, struct slice path, const struct page_entry *e)
 	return check_stopped(t->check) ? -EINTR : 0;
 }
 
-/* The whole content is walked: what it has in all is what the record says. */
+/*
+ * The whole content is walked: what it has in all is what the record says. Versions that share most
+ * of it are walked one by one all the same, so this is for a check that is to be deep.
+ */
 static void check_totals(struct check *c, const struct version *v)
 {
 	struct totals t = { .nodes = 1, .check = c };
@@ -126,6 +129,7 @@ static void check_totals(struct check *c, const struct version *v)
 static void check_content(struct check *c, const struct version *v)
 {
 	struct key ref = key_page_ref(v->page, REFERRER_VERSION, v->id);
+	uint64_t nodes;
 
 	if (!check_has(c, key_slice(&ref)) &&
 	    check_wrong(c, "version-page-ref", "%s: its content does not know of it",
@@ -133,10 +137,13 @@ static void check_content(struct check *c, const struct version *v)
 		check_put(c, key_slice(&ref), slice("", 0));
 		check_done(c, reap_spare_page(c->txn, v->page), CHECK_REPAIRED);
 	}
-	if (!check_root_page(c, v->page, &v->digest))
+	if (!check_root_page(c, v->page, &v->digest, &nodes))
 		check_wrong(c, "version-page", "%s: its content is lost, or has another digest",
 			    VERSION_LABEL(c, v->id));
-	else if (!c->fixing)
+	else if (nodes + 1 != v->nodes)
+		check_wrong(c, "version-nodes", "%s has %llu nodes, and its record says %llu",
+			    VERSION_LABEL(c, v->id), U(nodes + 1), U(v->nodes));
+	else if (c->options->deep && !c->fixing)
 		check_totals(c, v);
 }
 

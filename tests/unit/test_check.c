@@ -319,6 +319,29 @@ static void records_that_cannot_be_read(void **state)
 	}
 }
 
+static int totals_body(struct kv_txn *txn, void *arg)
+{
+	return version_write(txn, arg);
+}
+
+static void totals_that_are_not_true(void **state)
+{
+	struct place *place = *state;
+	struct version v, wrong;
+
+	fill(place);
+	v = wrong = version_of(place, "d", 0);
+	wrong.bytes++;
+	assert_int_equal(kv_update(place->store->kv, KV_ORDERED, totals_body, &wrong), 0);
+	expect_problem(place, &deep, "version-totals", CHECK_FOUND);
+	wrong = v;
+	wrong.nodes++;
+	assert_int_equal(kv_update(place->store->kv, KV_ORDERED, totals_body, &wrong), 0);
+	expect_problem(place, &look, "version-nodes", CHECK_FOUND);
+	assert_int_equal(kv_update(place->store->kv, KV_ORDERED, totals_body, &v), 0);
+	expect_nothing(place, &deep);
+}
+
 /* A page with one bit of a name or a digest turned over. */
 static void a_page_of_other_bytes(void **state)
 {
@@ -593,6 +616,7 @@ int main(void)
 		EVERYWHERE(rows_of_nothing),
 		EVERYWHERE(a_row_of_no_kind),
 		EVERYWHERE(records_that_cannot_be_read),
+		EVERYWHERE(totals_that_are_not_true),
 		EVERYWHERE(a_page_of_other_bytes),
 		EVERYWHERE(a_page_that_nobody_refers_to),
 		EVERYWHERE(bytes_of_nothing),
