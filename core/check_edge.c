@@ -38,7 +38,8 @@ static void check_used(struct check *c, uint32_t version, uint32_t run, const st
 	AUTO(buf_release) struct buf b = BUF_INIT;
 	uint64_t used = 0;
 
-	if ((check_number(c, KEY(last_use(version)), &used) &&
+	if (e->last == 0 ||
+	    (check_number(c, KEY(last_use(version)), &used) &&
 	     used + EDGE_LAST_USE_STEP > e->last) ||
 	    !check_wrong(c, "last-use", "%s was used by %s later than it says",
 			 VERSION_LABEL(c, version), RUN_LABEL(c, run)))
