@@ -548,25 +548,36 @@ static int open_verified(struct store *store, const struct blob_id *id, uint64_t
 	return err == -ENOENT || err == -EIO ? -EBADMSG : err;
 }
 
-int artifact_open_blob(struct store *store, const struct digest *digest, struct blob **ret)
+static int blob_row_of(struct store *store, const struct digest *digest, struct blob_row *ret)
 {
 	AUTO(buf_release) struct buf b = BUF_INIT;
-	char hex[DIGEST_HEX_SIZE + 1];
-	struct blob_row row;
 	int err = kv_get_one(store->kv, KV_META, KEY(blob(digest)), &b);
 
-	if (err == 0)
-		err = decode_blob_row(buf_slice(&b), &row);
-	/* Which has been told. */
-	if (err == 0 && damage_is(store, digest))
-		return -EIO;
-	if (err == 0)
+	return err < 0 ? err : decode_blob_row(buf_slice(&b), ret);
+}
+
+int artifact_open_blob(struct store *store, const struct digest *digest, struct blob **ret)
+{
+	char hex[DIGEST_HEX_SIZE + 1];
+	struct blob_row row, now;
+	int err = blob_row_of(store, digest, &row);
+
+	while (err == 0) {
+		/* Which has been told. */
+		if (damage_is(store, digest))
+			return -EIO;
 		err = open_verified(store, &(struct blob_id){ *digest, row.generation }, row.size,
 				    ret);
+		if (err != -EBADMSG)
+			break;
+		/* A good copy may have taken its place meanwhile. */
+		if (blob_row_of(store, digest, &now) < 0 || now.generation == row.generation)
+			return -EIO;
+		row = now;
+		err = 0;
+	}
 	if (err == -EMFILE || err == -ENFILE || err == 0)
 		return err;
-	if (err == -EBADMSG)
-		return -EIO;
 	digest_to_hex(digest, hex);
 	log_errno(err, "the bytes %s of a version cannot be opened", hex);
 	return -EIO;
