@@ -24,6 +24,7 @@
 
 #include "kv.h"
 #include "kv_conflict.h"
+#include "kv_sync.h"
 #include "kv_writes.h"
 #include "log.h"
 #include "room.h"
@@ -58,17 +59,7 @@ struct kv_rocks {
 	time_t retry_at; /* after an open that failed; under mend_lock */
 	atomic_bool cramped; /* it was said that the reserve is touched */
 
-	/*
-	 * Whether a commit is to be durable is known only when it comes, but RocksDB wants to know
-	 * at begin. So all commit unsynced, and those that promise more sync the log afterwards:
-	 * one thread for all that wait. written counts commits, synced those known to be durable.
-	 */
-	pthread_mutex_t sync_lock;
-	pthread_cond_t sync_done;
-	atomic_uint_fast64_t written;
-	uint64_t synced;
-	bool syncing;
-	atomic_int broken; /* -errno of a failed sync; nothing is promised after one */
+	struct kv_sync sync;
 };
 
 struct rocks_txn {
@@ -260,8 +251,9 @@ static void rocks_abort(struct kv_txn *base)
 }
 
 /* RocksDB may not touch a log that it could not write. What was committed is in the file. */
-static int sync_log(struct kv_rocks *rocks)
+static int sync_log(struct kv_sync *sync)
 {
+	struct kv_rocks *rocks = container_of(sync, struct kv_rocks, sync);
 	char *error = NULL;
 
 	if (rocks->sick) {
@@ -271,37 +263,6 @@ static int sync_log(struct kv_rocks *rocks)
 	}
 	rocksdb_flush_wal(rocks->db, 1, &error);
 	return error ? failed(rocks, "sync the log", error) : 0;
-}
-
-/* Waits until the first `upto` commits are durable. */
-static int sync_upto(struct kv_rocks *rocks, uint64_t upto)
-{
-	LOCKED(&rocks->sync_lock);
-	while (rocks->synced < upto && !rocks->broken) {
-		uint64_t target;
-		int r;
-
-		if (rocks->syncing) {
-			pthread_cond_wait(&rocks->sync_done, &rocks->sync_lock);
-			continue;
-		}
-		rocks->syncing = true;
-		target = rocks->written;
-		pthread_mutex_unlock(&rocks->sync_lock);
-		r = sync_log(rocks);
-		pthread_mutex_lock(&rocks->sync_lock);
-		rocks->syncing = false;
-		/*
-		 * The kernel reports lost pages once and then calls them clean: a second sync that
-		 * succeeds would prove nothing. So the first failure holds until the next open.
-		 */
-		if (r < 0)
-			rocks->broken = r;
-		else
-			rocks->synced = target;
-		pthread_cond_broadcast(&rocks->sync_done);
-	}
-	return rocks->synced < upto ? rocks->broken : 0;
 }
 
 /* Eats text. */
@@ -382,8 +343,10 @@ static int check_room(struct kv_rocks *rocks)
 /* May something be written at all? */
 static int check_health(struct kv_rocks *rocks)
 {
-	if (rocks->broken)
-		return rocks->broken;
+	int broken = kv_sync_broken(&rocks->sync);
+
+	if (broken)
+		return broken;
 	return rocks->sick ? rocks->sick : check_room(rocks);
 }
 
@@ -451,9 +414,9 @@ static int rocks_commit(struct kv_txn *base, enum kv_promise promise)
 
 	free_transaction(txn);
 	if (r == 0 && writes) {
-		uint64_t number = atomic_fetch_add(&rocks->written, 1) + 1;
+		uint64_t number = kv_sync_wrote(&rocks->sync);
 
-		r = promise == KV_DURABLE ? sync_upto(rocks, number) : 0;
+		r = promise == KV_DURABLE ? kv_sync_await(&rocks->sync, number) : 0;
 	}
 	leave(rocks);
 	return r;
@@ -528,7 +491,7 @@ static int write_all(struct kv_rocks *rocks, enum kv_space space, const struct k
 	}
 	r = write_batch(rocks, batch, kv_conflict_force(rocks->conflicts, keys, n));
 	if (r == 0)
-		atomic_fetch_add(&rocks->written, 1);
+		kv_sync_wrote(&rocks->sync);
 	return r;
 }
 
@@ -717,8 +680,7 @@ static void rocks_free(struct kv_rocks *rocks)
 	kv_conflicts_free(rocks->conflicts);
 	rocksdb_writeoptions_destroy(rocks->write);
 	rocksdb_cache_destroy(rocks->cache);
-	pthread_cond_destroy(&rocks->sync_done);
-	pthread_mutex_destroy(&rocks->sync_lock);
+	kv_sync_release(&rocks->sync);
 	pthread_mutex_destroy(&rocks->mend_lock);
 	free(rocks->directory);
 	free(rocks);
@@ -730,7 +692,7 @@ static void rocks_close(struct kv *kv)
 
 	/* RocksDB aborts the process over an iterator left open; name the culprit first. */
 	assert(rocks->transactions == 0);
-	sync_upto(rocks, rocks->written);
+	kv_sync_all(&rocks->sync);
 	rocks_free(rocks);
 }
 
@@ -898,8 +860,7 @@ int kv_rocks_open(const char *directory, bool create, size_t cache_bytes, struct
 	rocks = xcalloc(1, sizeof(*rocks));
 	rocks->base.ops = &rocks_ops;
 	rocks->directory = path;
-	pthread_mutex_init(&rocks->sync_lock, NULL);
-	pthread_cond_init(&rocks->sync_done, NULL);
+	kv_sync_init(&rocks->sync, sync_log);
 	pthread_mutex_init(&rocks->mend_lock, NULL);
 	rocks->cache = rocksdb_cache_create_lru(cache_bytes);
 	rocks->write = rocksdb_writeoptions_create();

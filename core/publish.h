@@ -6,7 +6,8 @@
  *  2. For each batch: a part of the intent that names the blobs and pages about to be put (durable
  *     before a large file is linked); then the bytes (large files are marked, linked, synced);
  *     then, in one transaction, the rows of blobs and pages and what they refer to. That
- *     transaction reads the row of every blob it refers to, so none can be removed under it.
+ *     transaction reads the row of every blob it refers to, so none can be removed under it. One
+ *     batch is put at a time, in order, while files of the next are read by several threads.
  *  3. Under the freeze of the drafts, after it was seen that nothing changed since it was read: one
  *     transaction with the versions, their edges, `latest`, the run's state and `log`, and without
  *     the intent. It is durable when the write to `log` or `state` returns.

@@ -1,5 +1,6 @@
 /*
- * scan.h - reading a draft: its files are hashed and staged, its directories become pages.
+ * scan.h - reading a draft: its files are hashed (core/look.h) and staged, its directories become
+ * pages.
  */
 #ifndef CORE_SCAN_H
 #define CORE_SCAN_H
