@@ -292,6 +292,12 @@ void draft_unwatch(struct draft_top *top)
 	top->touched_count = top->touched_cap = 0;
 }
 
+bool draft_is_quiet(struct draft_top *top, uint64_t since)
+{
+	LOCKED(&top->area->mutex);
+	return !top->area->writers && top->touches == since;
+}
+
 struct draft_writer *draft_writer_open(struct draft_top *top, ino_t ino)
 {
 	struct draft_area *area = top->area;

@@ -121,6 +121,8 @@ uint64_t draft_watch(struct draft_top *top);
 /* Was this inode touched after so many touches? The caller watches. */
 bool draft_was_touched(struct draft_top *top, ino_t ino, uint64_t since);
 void draft_unwatch(struct draft_top *top);
+/* Nobody has a file of the run open for writing; the draft was touched so many times, not more. */
+bool draft_is_quiet(struct draft_top *top, uint64_t since);
 
 /* A writing handle: opened under the shared lock, flushed at close(2), closed at release. */
 struct draft_writer *draft_writer_open(struct draft_top *top, ino_t ino);

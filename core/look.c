@@ -180,16 +180,22 @@ static int stat_settled(struct look *look)
 	return look->st.st_ino == ino && S_ISREG(look->st.st_mode) ? 0 : -EAGAIN;
 }
 
+/* Nobody writes to it. What was listed is right if nobody has from the beginning. */
+static int await_quiet(struct looker *l, struct look *look)
+{
+	const struct scan *s = l->scan;
+	int err;
+
+	if (s->quiet && draft_is_quiet(s->top, s->touches))
+		return 0;
+	err = draft_settle(s->top->area, look->st.st_ino);
+	return err < 0 ? refuse(look, err, "open for writing") : stat_settled(look);
+}
+
 static int find_out(struct looker *l, struct look *look)
 {
-	int err = scan_is_stopped(l->scan) ? -EINTR : 0;
+	int err = scan_is_stopped(l->scan) ? -EINTR : await_quiet(l, look);
 
-	if (err == 0) {
-		err = draft_settle(l->scan->top->area, look->st.st_ino);
-		if (err < 0)
-			return refuse(look, err, "open for writing");
-		err = stat_settled(look);
-	}
 	if (err < 0)
 		return err;
 	look->size = (uint64_t)look->st.st_size;

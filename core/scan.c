@@ -304,6 +304,7 @@ int scan_draft(struct scan *s, struct buf *why)
 		/* What was counted already has happened, and is about to be read. */
 		EXCLUSIVE(&s->top->area->lock);
 		s->touches = draft_watch(s->top);
+		s->quiet = draft_is_quiet(s->top, s->touches);
 	}
 	clock_gettime(CLOCK_REALTIME, &s->started);
 	w.hasher = hasher_new();

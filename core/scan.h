@@ -53,6 +53,7 @@ struct scan {
 	uint64_t nodes, files, bytes, sums_size;
 	uint64_t beside; /* bytes of what links lead to, that were hashed */
 	uint64_t touches; /* of top, all of them done, before anything was read */
+	bool quiet;	  /* nobody was writing then */
 	bool watching;	  /* undone by scan_release() */
 	struct timespec started; /* the reading */
 };

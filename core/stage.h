@@ -2,10 +2,9 @@
  * stage.h - step 1 and 2 of the log protocol (core/publish.h): an intent, and the bytes and pages
  * put under it, batch by batch.
  *
- * One thread uses a stage, and does not wait for what it puts: a full batch is put by a thread of
- * the stage's own while the next is filled, and its failure is that of a later call. -EAGAIN from any
- * function: the draft, or something that was there already, changed meanwhile; read the draft again.
- * The stage goes on after it.
+ * One thread uses a stage. A full batch is put by a thread of the stage's own while the next is
+ * filled, and its failure is that of a later call. -EAGAIN from any function: the draft, or
+ * something that was there already, changed meanwhile; read the draft again. The stage goes on.
  */
 #ifndef CORE_STAGE_H
 #define CORE_STAGE_H
